@@ -25,8 +25,8 @@ def check_python(version):
     """Refuse a Python for which the pinned packages have no builds."""
     if not OLDEST <= version <= NEWEST:
         fail(
-            "This is Python %d.%d; the pinned packages need 3.11, 3.12 or 3.13: "
-            "name one with `make PYTHON=python3.11 ...`." % version
+            "This is Python {}.{}; the pinned packages need 3.11, 3.12 or 3.13: "
+            "name one with `make PYTHON=python3.11 ...`.".format(*version)
         )
 
 
@@ -34,7 +34,7 @@ def check_disk(free_bytes):
     """Refuse to start an installation that the disk cannot hold."""
     free = free_bytes / 2.0**30
     if free < FREE_GIB:
-        fail("Only %.1f GiB of disk are free here; installing needs %d GiB." % (free, FREE_GIB))
+        fail(f"Only {free:.1f} GiB of disk are free here; installing needs {FREE_GIB} GiB.")
 
 
 def run(command, sentence):

@@ -23,7 +23,8 @@ TESTS = notebooks.ROOT / "tests"
 STATEMENTS = ("theorem", "proposition", "lemma", "corollary", "property", "criterion")
 LEDGER_PAGE = "book/ledger"
 _STATEMENT = re.compile(
-    r"^(?P<fence>`{3,}|:{3,})\{prf:(?P<kind>\w+)\}[ \t]*(?P<title>.*)\n(?P<body>[\s\S]*?)^(?P=fence)",
+    r"^(?P<fence>`{3,}|:{3,})\{prf:(?P<kind>\w+)\}[ \t]*(?P<title>.*)\n"
+    r"(?P<body>[\s\S]*?)^(?P=fence)",
     re.MULTILINE,
 )
 _LABEL = re.compile(r"^:label:[ \t]*(\S+)", re.MULTILINE)
