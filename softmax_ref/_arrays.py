@@ -1,0 +1,168 @@
+"""What every function does first: take the array as it comes, and lay it out as rows.
+
+NumPy arrays and PyTorch tensors go through the same code.
+The array namespace is taken from the input, and PyTorch is never imported here: a tensor can only
+arrive after its owner has imported it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, is_torch_array
+
+#: Format of the input -> format in which the work is done.
+WORKING_FORMAT = {
+    "float64": "float64",
+    "float32": "float32",
+    "float16": "float32",
+    "bfloat16": "float32",
+}
+
+
+def format_name(x: Any) -> str:
+    """Name of the array's dtype, the same for NumPy and PyTorch: ``"float32"``."""
+    return x.dtype.name if isinstance(x.dtype, np.dtype) else str(x.dtype).removeprefix("torch.")
+
+
+def is_integer(x: Any) -> bool:
+    """Whether the array holds signed or unsigned integers (booleans are not integers)."""
+    return format_name(x).lstrip("u").startswith("int")
+
+
+def as_array(x: Any, name: str = "x") -> Any:
+    """`x` as an array of real numbers: tensors as they are, anything else by NumPy.
+
+    Integers and booleans become float64, so that no later subtraction wraps around.
+
+    Raises
+    ------
+    TypeError
+        If `x` holds anything but real numbers in a supported format; it names `name`.
+    """
+    array = x if is_torch_array(x) else np.asarray(x)
+    dtype = format_name(array)
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; pass its data and where=~mask instead.")
+    if is_integer(array) or dtype == "bool":
+        xp = array_namespace(array)
+        return xp.astype(array, xp.float64)
+    if dtype not in WORKING_FORMAT:
+        raise TypeError(
+            f"{name} must hold real numbers in one of {', '.join(WORKING_FORMAT)}, "
+            f"integers or booleans; got {dtype}."
+        )
+    return array
+
+
+def widen(x: Any) -> Any:
+    """`x` in the format in which the work is done: float32 for the half formats."""
+    xp = array_namespace(x)
+    with np.errstate(invalid="ignore"):  # a signalling nan
+        return xp.astype(x, getattr(xp, WORKING_FORMAT[format_name(x)]), copy=False)
+
+
+def like(value: Any, x: Any, name: str) -> Any:
+    """`value` as an array in the namespace, working format and device of the array `x`."""
+    xp = array_namespace(x)
+    given = as_array(value, name)
+    if is_torch_array(x) and not is_torch_array(given):
+        given = xp.asarray(given)
+    if is_torch_array(given) and not is_torch_array(x):
+        raise TypeError(f"{name} is a PyTorch tensor where the other argument is a NumPy array.")
+    wide = widen(x).dtype
+    return xp.astype(given.to(x.device) if is_torch_array(x) else given, wide, copy=False)
+
+
+def same_shape(value: Any, x: Any, name: str, other: str) -> None:
+    """Raise ValueError unless the two arrays have the same shape."""
+    if tuple(value.shape) != tuple(x.shape):
+        raise ValueError(
+            f"{name} must have the shape of {other}, {tuple(x.shape)}; got {tuple(value.shape)}."
+        )
+
+
+def normalize_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    """The axes as non-negative integers, each once.
+
+    Raises
+    ------
+    numpy.exceptions.AxisError
+        If an axis is out of range.
+    ValueError
+        If an axis is given twice.
+    TypeError
+        If an axis is not an integer.
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    axes = []
+    for a in axis if isinstance(axis, tuple) else (axis,):
+        if isinstance(a, bool) or not hasattr(a, "__index__"):
+            raise TypeError(f"axis must be an integer, a tuple of integers or None; got {axis!r}.")
+        a = a.__index__()
+        if ndim == 0 and a in (-1, 0):
+            continue
+        if not -ndim <= a < ndim:
+            raise np.exceptions.AxisError(a, ndim)
+        axes.append(a % ndim)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"axis must not name the same axis twice; got {axis!r}.")
+    return tuple(axes)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """An array seen as rows: the reduced axes are the last one, in the working format.
+
+    A 0-d array is one row of one entry.
+    """
+
+    data: Any  #: shape (..., n)
+    xp: Any  #: the array namespace
+    dtype: Any  #: format of the results
+    shape: tuple[int, ...]  #: of the array that came
+    axes: tuple[int, ...]  #: reduced axes of the array that came
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The axes that are not reduced, in order."""
+        return tuple(a for a in range(len(self.shape)) if a not in self.axes)
+
+    def arrange(self, y: Any) -> Any:
+        """Any array of the original shape, laid out like `data`."""
+        y = self.xp.permute_dims(y, self.kept + self.axes)
+        n = math.prod(self.shape[a] for a in self.axes)
+        return self.xp.reshape(y, (*(self.shape[a] for a in self.kept), n))
+
+    def full(self, y: Any) -> Any:
+        """A result of the layout of `data`, back in the original shape and format."""
+        order = self.kept + self.axes
+        y = self.xp.reshape(y, tuple(self.shape[a] for a in order))
+        inverse = tuple(order.index(a) for a in range(len(order)))
+        return self._finish(self.xp.permute_dims(y, inverse))
+
+    def reduced(self, y: Any, keepdims: bool = False) -> Any:
+        """A result with one number a row, back in the original shape without the axes."""
+        if keepdims:
+            sizes = (1 if a in self.axes else size for a, size in enumerate(self.shape))
+            y = self.xp.reshape(y, tuple(sizes))
+        return self._finish(y)
+
+    def _finish(self, y: Any) -> Any:
+        """The one rounding to the format of the input; NumPy's 0-d results become scalars."""
+        with np.errstate(over="ignore", under="ignore"):  # inf and 0 are what the format has
+            y = self.xp.astype(y, self.dtype, copy=False)
+        return y[()] if isinstance(y, np.ndarray) and y.ndim == 0 else y
+
+
+def rows_of(x: Any, axis: int | tuple[int, ...] | None, name: str = "x") -> Rows:
+    """Check `x` and lay it out as rows along `axis`."""
+    x = as_array(x, name)
+    xp = array_namespace(x)
+    shape = tuple(x.shape)
+    rows = Rows(None, xp, x.dtype, shape, normalize_axes(axis, len(shape)))
+    return Rows(rows.arrange(widen(x)), xp, x.dtype, shape, rows.axes)

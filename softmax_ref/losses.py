@@ -1,0 +1,331 @@
+"""Cross-entropy of softmax, its gradient and the product with its Hessian."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, is_torch_array
+
+from ._arrays import Rows, format_name, is_integer, like, rows_of, same_shape
+from ._blocks import by_rows
+from ._products import log_softmax_vjp, softmax_product
+from .stable import log_softmax_rows, softmax_rows
+
+REDUCTIONS = ("none", "sum", "mean")
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """The checked arguments of a cross-entropy, laid out as rows.
+
+    The loss of a row is −Σ_j c_j log p_j. The coefficients c come from the target, the class
+    weights and the label smoothing.
+    """
+
+    rows: Rows
+    logits: Any  #: (..., n); rows that are ignored hold zeros
+    target: Any  #: (...) class indices, 0 where ignored; or (..., n) probabilities
+    hard: bool  #: whether the target holds class indices
+    weight: Any  #: (n,) or None
+    smoothing: float
+    ignored: Any  #: (...) booleans, or None
+    reduction: str
+
+    def by_rows(self, function: Any) -> Any:
+        return by_rows(partial(function, self), self.logits, self.target)
+
+    def coefficients(self, logits: Any, target: Any) -> Any:
+        """c, (rows, n)."""
+        xp, n = self.rows.xp, logits.shape[-1]
+        c = target
+        if self.hard:
+            classes = xp.arange(n, device=logits.device)
+            c = xp.astype(classes == target[..., None], logits.dtype)
+            if self.weight is not None:
+                c = c * xp.take(self.weight, xp.reshape(target, (-1,))).reshape(*target.shape, 1)
+        elif self.weight is not None:
+            c = c * self.weight
+        if self.smoothing == 0:
+            return c
+        uniform = 1 / n if self.weight is None else self.weight / n
+        return (1 - self.smoothing) * c + self.smoothing * uniform
+
+    def row_weight(self) -> Any:
+        """What each row counts in the mean: its class weight for indices, 1 for probabilities."""
+        xp = self.rows.xp
+        one = xp.ones(self.logits.shape[:-1], dtype=self.logits.dtype, device=self.logits.device)
+        if not self.hard:
+            return one
+        if self.weight is not None:
+            one = xp.reshape(xp.take(self.weight, xp.reshape(self.target, (-1,))), one.shape)
+        return self.without_ignored(one)
+
+    def without_ignored(self, y: Any) -> Any:
+        """`y` with 0 in the rows that are ignored."""
+        if self.ignored is None:
+            return y
+        ignored = self.ignored if y.ndim == self.ignored.ndim else self.ignored[..., None]
+        return self.rows.xp.where(ignored, 0, y)
+
+    def denominator(self) -> Any:
+        """What the sum over the rows is divided by."""
+        return self.rows.xp.sum(self.row_weight()) if self.reduction == "mean" else 1
+
+
+def _problem(
+    logits: Any,
+    target: Any,
+    axis: int,
+    weight: Any,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
+) -> _Problem:
+    if reduction not in REDUCTIONS:
+        near = difflib.get_close_matches(str(reduction), REDUCTIONS, n=1, cutoff=0)[0]
+        raise ValueError(
+            f"reduction must be one of {', '.join(REDUCTIONS)}; got {reduction!r}, "
+            f"nearest to {near!r}."
+        )
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be between 0 and 1; got {label_smoothing!r}.")
+    if isinstance(axis, tuple) or axis is None:
+        raise TypeError(f"axis must be one integer, the axis of the classes; got {axis!r}.")
+    rows = rows_of(logits, axis, "logits")
+    if len(rows.shape) == 0:
+        raise ValueError("logits must have an axis of classes; got a 0-d array.")
+    xp, data = rows.xp, rows.data
+    n = data.shape[-1]
+    if weight is not None:
+        weight = like(weight, data, "weight")
+        if tuple(weight.shape) != (n,):
+            raise ValueError(
+                f"weight must have one entry for each class, shape ({n},); "
+                f"got shape {tuple(weight.shape)}."
+            )
+    given = target if is_torch_array(target) else np.asarray(target)
+    hard = is_integer(given)
+    if not hard:
+        if format_name(given) == "bool":
+            raise TypeError("target must hold class indices or probabilities; got booleans.")
+        given = like(given, data, "target")
+        same_shape(given, rows, "target", "logits, as it holds probabilities")
+        return _Problem(
+            rows, data, rows.arrange(given), False, weight, label_smoothing, None, reduction
+        )
+    if tuple(given.shape) != tuple(data.shape[:-1]):
+        raise ValueError(
+            f"target must have the shape of logits without the axis of the classes, "
+            f"{tuple(data.shape[:-1])}, as it holds class indices; got {tuple(given.shape)}."
+        )
+    target, ignored = _indices(given, n, ignore_index, data)
+    if xp.any(ignored):
+        data = xp.where(ignored[..., None], 0, data)
+    return _Problem(rows, data, target, True, weight, label_smoothing, ignored, reduction)
+
+
+def _indices(target: Any, n: int, ignore_index: int, logits: Any) -> tuple[Any, Any]:
+    """Class indices with 0 in place of `ignore_index`, and where that was."""
+    xp = array_namespace(logits)
+    if is_torch_array(logits):
+        target = xp.asarray(target, device=logits.device)
+        target = xp.astype(target, xp.int64)  # or a small format would wrap ignore_index around
+    elif is_torch_array(target):
+        raise TypeError("target is a PyTorch tensor where logits is a NumPy array.")
+    ignored = target == ignore_index
+    bad = ~ignored & ((target < 0) | (target >= n))
+    if xp.any(bad):
+        where = tuple(int(i[0]) for i in xp.nonzero(bad)) if bad.ndim else ()
+        raise IndexError(
+            f"target must be between 0 and {n - 1}, or ignore_index ({ignore_index}); "
+            f"got {int(target[where])} at index {where[0] if len(where) == 1 else where}."
+        )
+    return xp.astype(xp.where(ignored, 0, target), xp.int64), ignored
+
+
+def _row_losses(problem: _Problem, logits: Any, target: Any) -> Any:
+    xp = problem.rows.xp
+    log_p = log_softmax_rows(logits, 1.0)
+    if problem.hard and problem.smoothing == 0:
+        loss = -xp.take_along_axis(log_p, target[..., None], axis=-1)[..., 0]
+        if problem.weight is None:
+            return loss
+        return loss * xp.reshape(xp.take(problem.weight, xp.reshape(target, (-1,))), loss.shape)
+    c = problem.coefficients(logits, target)
+    # A class that does not count contributes 0 even where its log-probability is −inf.
+    return -xp.sum(c * xp.where(c == 0, 0, log_p), axis=-1)
+
+
+def _row_gradients(problem: _Problem, logits: Any, target: Any) -> Any:
+    return log_softmax_vjp(softmax_rows(logits, 1.0), -problem.coefficients(logits, target))
+
+
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    *,
+    axis: int = -1,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """Cross-entropy of a target with softmax(logits): −Σ_j y_j log p_j for each row.
+
+    The arguments mean what they mean in PyTorch's ``cross_entropy``; the classes are on `axis`.
+
+    Parameters
+    ----------
+    logits : array of shape (..., n, ...)
+        As for :func:`softmax_ref.softmax`.
+    target : array
+        Class indices, in any integer format, of the shape of `logits` without `axis`; or
+        probabilities, floating point, of the shape of `logits`. Python numbers and lists count as
+        NumPy makes arrays of them.
+    axis : int
+        The axis of the classes.
+    weight : array of shape (n,), optional
+        A weight for each class.
+    ignore_index : int
+        A class index that marks rows which do not count. Their loss is 0, whatever their logits.
+    reduction : {"mean", "sum", "none"}
+        The mean divides by the sum of the rows' class weights for class indices, by the number of
+        rows for probabilities.
+    label_smoothing : float
+        ε in [0, 1]: the target becomes (1 − ε) y + ε/n.
+
+    Returns
+    -------
+    array of shape () or, for "none", of the shape of `logits` without `axis`; format of `logits`
+        Computed in float32 for float16 and bfloat16, reduced there, and rounded once. The mean over
+        no rows, or over rows that are all ignored, is nan; the sum is 0. A class with coefficient
+        0 contributes 0 even where its logit is −inf; a target class whose logit is −inf gives inf.
+
+    Raises
+    ------
+    IndexError
+        "target must be between 0 and 2, or ignore_index (-100); got 3 at index 1."
+    ValueError
+        For shapes that do not fit, an unknown reduction, a smoothing outside [0, 1].
+    TypeError
+        For input that is not real, and for boolean targets.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logits = np.array([[2.0, 1.0, 0.1], [0.0, 800.0, 0.0]])
+    >>> cross_entropy(logits, [0, 2], reduction="none").round(6)
+    array([4.1703e-01, 8.0000e+02])
+    >>> float(cross_entropy(logits, [0, -100]).round(6))
+    0.41703
+    """
+    problem = _problem(logits, target, axis, weight, ignore_index, reduction, label_smoothing)
+    rows, xp = problem.rows, problem.rows.xp
+    losses = problem.without_ignored(problem.by_rows(_row_losses))
+    if reduction == "none":
+        return rows.reduced(losses)
+    with np.errstate(invalid="ignore"):
+        return rows.reduced(xp.sum(losses) / problem.denominator())
+
+
+def cross_entropy_gradient(
+    logits: Any,
+    target: Any,
+    *,
+    axis: int = -1,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """Gradient of :func:`cross_entropy` with respect to the logits: p − y in the plainest case.
+
+    The largest entry of p − y is computed as the negative sum of the others, so that a confident
+    and right prediction keeps a gradient where 1 − 1 would be 0.
+
+    Parameters
+    ----------
+    logits, target, axis, weight, ignore_index, reduction, label_smoothing
+        As for :func:`cross_entropy`. For the reduction "none" each row holds the gradient of its
+        own loss, as for "sum".
+
+    Returns
+    -------
+    array of the shape and format of `logits`
+        0 in the rows that are ignored, whatever their logits.
+
+    Raises
+    ------
+    IndexError, ValueError, TypeError
+        As :func:`cross_entropy`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cross_entropy_gradient(np.array([[0.0, 0.0]]), [0])
+    array([[-0.5,  0.5]])
+    >>> cross_entropy_gradient(np.array([[20.0, 0.0]], dtype=np.float32), [0])
+    array([[-2.0611537e-09,  2.0611537e-09]], dtype=float32)
+    """
+    problem = _problem(logits, target, axis, weight, ignore_index, reduction, label_smoothing)
+    gradient = problem.by_rows(_row_gradients)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gradient = gradient / problem.denominator()
+    return problem.rows.full(problem.without_ignored(gradient))
+
+
+def cross_entropy_hvp(
+    logits: Any,
+    target: Any,
+    v: Any,
+    *,
+    axis: int = -1,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """Hessian of :func:`cross_entropy` in the logits times `v`, without forming the Hessian.
+
+    Rows do not mix: for each it is C (diag(p) − ppᵀ)v, C the sum of the row's coefficients.
+
+    Parameters
+    ----------
+    logits, target, axis, weight, ignore_index, reduction, label_smoothing
+        As for :func:`cross_entropy_gradient`.
+    v : array of the shape of `logits`
+        The direction. It is converted to the format of `logits`.
+
+    Returns
+    -------
+    array of the shape and format of `logits`
+        0 in the rows that are ignored, whatever their logits.
+
+    Raises
+    ------
+    IndexError, ValueError, TypeError
+        As :func:`cross_entropy`, and "v must have the shape of logits, (1, 2); got (2,)."
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cross_entropy_hvp(np.array([[0.0, 0.0]]), [0], np.array([[1.0, 0.0]]))
+    array([[ 0.25, -0.25]])
+    """
+    problem = _problem(logits, target, axis, weight, ignore_index, reduction, label_smoothing)
+    rows, xp = problem.rows, problem.rows.xp
+    v = like(v, problem.logits, "v")
+    same_shape(v, rows, "v", "logits")
+
+    def product(logits: Any, target: Any, v: Any) -> Any:
+        total = xp.sum(problem.coefficients(logits, target), axis=-1, keepdims=True)
+        return total * softmax_product(softmax_rows(logits, 1.0), v)
+
+    h = by_rows(product, problem.logits, problem.target, rows.arrange(v))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        h = h / problem.denominator()
+    return rows.full(problem.without_ignored(h))
