@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,8 +34,17 @@ class _Problem:
     ignored: Any  #: (...) booleans, or None
     reduction: str
 
-    def by_rows(self, function: Any) -> Any:
-        return by_rows(partial(function, self), self.logits, self.target)
+    def by_rows(self, function: Any, *others: Any, reduced: bool = False) -> Any:
+        """``function(self, logits, target, *others)``, in blocks of rows for NumPy arrays."""
+        arrays = self.logits, self.target, *others
+        if is_torch_array(self.logits):
+            return function(self, *arrays)
+
+        def fill(out: Any, *blocks: Any) -> None:
+            out[...] = function(self, *blocks)
+
+        out = np.empty(self.logits.shape[: -1 if reduced else None], self.logits.dtype)
+        return by_rows(fill, out, *arrays)
 
     def coefficients(self, logits: Any, target: Any) -> Any:
         """c, (rows, n)."""
@@ -164,6 +172,12 @@ def _row_gradients(problem: _Problem, logits: Any, target: Any) -> Any:
     return log_softmax_vjp(softmax_rows(logits, 1.0), -problem.coefficients(logits, target))
 
 
+def _row_products(problem: _Problem, logits: Any, target: Any, v: Any) -> Any:
+    c = problem.coefficients(logits, target)
+    total = problem.rows.xp.sum(c, axis=-1, keepdims=True)
+    return total * softmax_product(softmax_rows(logits, 1.0), v)
+
+
 def cross_entropy(
     logits: Any,
     target: Any,
@@ -225,7 +239,7 @@ def cross_entropy(
     """
     problem = _problem(logits, target, axis, weight, ignore_index, reduction, label_smoothing)
     rows, xp = problem.rows, problem.rows.xp
-    losses = problem.without_ignored(problem.by_rows(_row_losses))
+    losses = problem.without_ignored(problem.by_rows(_row_losses, reduced=True))
     if reduction == "none":
         return rows.reduced(losses)
     with np.errstate(invalid="ignore"):
@@ -317,15 +331,10 @@ def cross_entropy_hvp(
     array([[ 0.25, -0.25]])
     """
     problem = _problem(logits, target, axis, weight, ignore_index, reduction, label_smoothing)
-    rows, xp = problem.rows, problem.rows.xp
+    rows = problem.rows
     v = like(v, problem.logits, "v")
     same_shape(v, rows, "v", "logits")
-
-    def product(logits: Any, target: Any, v: Any) -> Any:
-        total = xp.sum(problem.coefficients(logits, target), axis=-1, keepdims=True)
-        return total * softmax_product(softmax_rows(logits, 1.0), v)
-
-    h = by_rows(product, problem.logits, problem.target, rows.arrange(v))
+    h = problem.by_rows(_row_products, rows.arrange(v))
     with np.errstate(invalid="ignore", divide="ignore"):
         h = h / problem.denominator()
     return rows.full(problem.without_ignored(h))

@@ -6,6 +6,7 @@ last axis. The public functions below them add axes, masks, temperature and the 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -18,59 +19,67 @@ from ._products import log_softmax_jvp, log_softmax_vjp, softmax_product
 Axis = int | tuple[int, ...] | None
 
 
-def _softmax_rows(x: Any, temperature: float) -> Any:
+def _fill_softmax(temperature: float, p: Any, x: Any) -> None:
     """exp((x − m)/T) over its sum. No exponent is above 0; the sum is between 1 and n."""
     xp = array_namespace(x)
-    m = xp.max(x, axis=-1, keepdims=True)
-    e = xp.empty_like(x)
+    _, m = _maximum(x)
     sums = []
     for piece in pieces(x):
-        e[:, piece] = xp.exp(_shifted(x[:, piece], m, temperature))
-        sums.append(xp.sum(e[:, piece], axis=-1, keepdims=True))
-    e /= _total(sums)
-    return e
+        e = p[:, piece]
+        _shift(x[:, piece], m, temperature, e)
+        xp.exp(e, out=e)
+        sums.append(xp.sum(e, axis=-1, keepdims=True))
+    p /= _total(sums)
 
 
-def _log_softmax_rows(x: Any, temperature: float) -> Any:
+def _fill_log_softmax(temperature: float, y: Any, x: Any) -> None:
     """(x − m)/T − log1p(S), S the sum over all but the maximum: the largest entry is −log1p(S)."""
     xp = array_namespace(x)
-    k = xp.argmax(x, axis=-1, keepdims=True)
-    m = xp.take_along_axis(x, k, axis=-1)
-    log_sum = xp.log1p(_sum_of_others(x, k, m, temperature))
-    y = xp.empty_like(x)
-    for piece in pieces(x):
-        y[:, piece] = _shifted(x[:, piece], m, temperature) - log_sum
-    return y
-
-
-def _logsumexp_rows(x: Any) -> Any:
-    """m + log1p(S), S the sum over all but the maximum."""
-    xp = array_namespace(x)
-    k = xp.argmax(x, axis=-1, keepdims=True)
-    m = xp.take_along_axis(x, k, axis=-1)
-    # An infinite maximum must not be subtracted from itself: inf − inf is nan, the answer is ±inf.
-    shift = xp.where(xp.isinf(m), 0, m)
-    return (m + xp.log1p(_sum_of_others(x, k, shift, 1.0)))[:, 0]
-
-
-def _sum_of_others(x: Any, k: Any, m: Any, temperature: float) -> Any:
-    """Sum of exp((x − m)/T) over all columns but `k`, with the axis kept.
-
-    At column k the exponential is exp(0), exactly 1. Subtracting 1 there leaves the term out; a
-    nan there (from inf − inf) stays a nan.
-    """
-    xp = array_namespace(x)
+    k, m = _maximum(x)
     sums = []
     for piece in pieces(x):
-        e = xp.exp(_shifted(x[:, piece], m, temperature))
-        e -= xp.astype(xp.arange(piece.start, piece.start + e.shape[-1]) == k, e.dtype)
-        sums.append(xp.sum(e, axis=-1, keepdims=True))
-    return _total(sums)
+        _shift(x[:, piece], m, temperature, y[:, piece])
+        sums.append(_sum_without(k - piece.start, xp.exp(y[:, piece])))
+    y -= xp.log1p(_total(sums))
 
 
-def _shifted(x: Any, m: Any, temperature: float) -> Any:
+def _fill_logsumexp(y: Any, x: Any) -> None:
+    """m + log1p(S), S the sum over all but the maximum."""
+    xp = array_namespace(x)
+    k, m = _maximum(x)
+    # An infinite maximum must not be subtracted from itself: inf − inf is nan, the answer is ±inf.
+    shift = xp.where(xp.isinf(m), 0, m)
+    sums = []
+    for piece in pieces(x):
+        e = x[:, piece] - shift
+        sums.append(_sum_without(k - piece.start, xp.exp(e, out=e)))
+    y[:] = (m + xp.log1p(_total(sums)))[:, 0]
+
+
+def _maximum(x: Any) -> tuple[Any, Any]:
+    """Column of each row's maximum, (rows,), and the maximum, (rows, 1); a nan is a maximum."""
+    xp = array_namespace(x)
+    k = xp.argmax(x, axis=-1)
+    return k, x[xp.arange(len(k), device=x.device), k][:, None]
+
+
+def _shift(x: Any, m: Any, temperature: float, out: Any) -> None:
     """(x − m)/T. The subtraction comes first: x/T may overflow, and rounds where x − m does not."""
-    return x - m if temperature == 1 else (x - m) / temperature
+    array_namespace(x).subtract(x, m, out=out)
+    if temperature != 1:
+        out /= temperature
+
+
+def _sum_without(k: Any, e: Any) -> Any:
+    """Row sums of `e` (which is overwritten) without the entry in column k, if there is one.
+
+    That entry is exp(0), exactly 1. Subtracting 1 leaves the term out, and keeps it if it is a nan
+    (from inf − inf).
+    """
+    xp = array_namespace(e)
+    (inside,) = xp.nonzero((k >= 0) & (k < e.shape[-1]))
+    e[inside, k[inside]] -= 1
+    return xp.sum(e, axis=-1, keepdims=True)
 
 
 def _total(sums: list[Any]) -> Any:
@@ -81,20 +90,24 @@ def _total(sums: list[Any]) -> Any:
     return xp.sum(xp.concat(sums, axis=-1), axis=-1, keepdims=True)
 
 
+def _empty(x: Any, shape: tuple[int, ...]) -> Any:
+    return array_namespace(x).empty(shape, dtype=x.dtype, device=x.device)
+
+
 softmax_rows = Operation(
-    value=lambda x, temperature: by_rows(lambda block: _softmax_rows(block, temperature), x),
-    vjp=lambda x, p, g, temperature: softmax_product(p, g) / temperature,
-    jvp=lambda x, p, v, temperature: softmax_product(p, v) / temperature,
+    value=lambda x, T: by_rows(partial(_fill_softmax, T), _empty(x, x.shape), x),
+    vjp=lambda x, p, g, T: softmax_product(p, g) / T,
+    jvp=lambda x, p, v, T: softmax_product(p, v) / T,
 )
 
 log_softmax_rows = Operation(
-    value=lambda x, temperature: by_rows(lambda block: _log_softmax_rows(block, temperature), x),
-    vjp=lambda x, y, g, temperature: log_softmax_vjp(_exp(y), g) / temperature,
-    jvp=lambda x, y, v, temperature: log_softmax_jvp(_exp(y), v) / temperature,
+    value=lambda x, T: by_rows(partial(_fill_log_softmax, T), _empty(x, x.shape), x),
+    vjp=lambda x, y, g, T: log_softmax_vjp(_exp(y), g) / T,
+    jvp=lambda x, y, v, T: log_softmax_jvp(_exp(y), v) / T,
 )
 
 logsumexp_rows = Operation(
-    value=lambda x: by_rows(_logsumexp_rows, x),
+    value=lambda x: by_rows(_fill_logsumexp, _empty(x, x.shape[:-1]), x),
     vjp=lambda x, y, g: g[..., None] * softmax_rows(x, 1.0),
     jvp=lambda x, y, v: array_namespace(x).sum(softmax_rows(x, 1.0) * v, axis=-1),
 )
