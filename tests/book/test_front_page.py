@@ -13,7 +13,7 @@ mpmath.mp.dps = 60
 def _table():
     """The stored output of the front page: row label to the columns' texts."""
     notebook = notebooks.read(notebooks.ROOT / "book" / "index.ipynb")
-    text = notebooks.code_cells(notebook)[0].outputs[0].data["text/plain"]
+    text = notebooks.code_cells(notebook)[1].outputs[0].data["text/plain"]
     rows = (re.split(r"\s{2,}", line) for line in text.splitlines()[1:])
     return {row[0]: row[1:] for row in rows}
 
