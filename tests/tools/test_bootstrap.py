@@ -14,7 +14,7 @@ def _sentence(capsys, function, *arguments):
     return capsys.readouterr().err.splitlines()
 
 
-@pytest.mark.parametrize("version", [(2, 7), (3, 10), (3, 14)])
+@pytest.mark.parametrize("version", [(3, 6), (3, 10), (3, 14)])
 def test_an_unsupported_python(capsys, version):
     """Its number, the valid ones and the way out are named."""
     [line] = _sentence(capsys, bootstrap.check_python, version)
