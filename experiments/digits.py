@@ -169,7 +169,7 @@ def digit_logits(C: float = 1.0, seed: int = 0) -> Array:
     Returns
     -------
     array of shape (450, 10), float64
-        One row for each held-out image; row i belongs to ``load_digits_split(seed).test_labels[i]``.
+        One row for each held-out image; in the order of ``load_digits_split(seed)``.
     """
     split = load_digits_split(seed)
     return train(split.train_pixels, split.train_labels, C=C).logits(split.test_pixels)
