@@ -8,7 +8,8 @@ arrive after its owner has imported it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,12 @@ WORKING_FORMAT = {
 
 def format_name(x: Any) -> str:
     """Name of the array's dtype, the same for NumPy and PyTorch: ``"float32"``."""
-    return x.dtype.name if isinstance(x.dtype, np.dtype) else str(x.dtype).removeprefix("torch.")
+    return _name(x.dtype)
+
+
+@cache  # NumPy builds the name anew each time
+def _name(dtype: Any) -> str:
+    return dtype.name if isinstance(dtype, np.dtype) else str(dtype).removeprefix("torch.")
 
 
 def is_integer(x: Any) -> bool:
@@ -47,22 +53,25 @@ def as_array(x: Any, name: str = "x") -> Any:
     dtype = format_name(array)
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; pass its data and where=~mask instead.")
+    if dtype in WORKING_FORMAT:
+        return array
     if is_integer(array) or dtype == "bool":
         xp = array_namespace(array)
         return xp.astype(array, xp.float64)
-    if dtype not in WORKING_FORMAT:
-        raise TypeError(
-            f"{name} must hold real numbers in one of {', '.join(WORKING_FORMAT)}, "
-            f"integers or booleans; got {dtype}."
-        )
-    return array
+    raise TypeError(
+        f"{name} must hold real numbers in one of {', '.join(WORKING_FORMAT)}, "
+        f"integers or booleans; got {dtype}."
+    )
 
 
 def widen(x: Any) -> Any:
     """`x` in the format in which the work is done: float32 for the half formats."""
+    wide = WORKING_FORMAT[format_name(x)]
+    if wide == format_name(x) and (is_torch_array(x) or x.dtype.isnative):
+        return x
     xp = array_namespace(x)
     with np.errstate(invalid="ignore"):  # a signalling nan
-        return xp.astype(x, getattr(xp, WORKING_FORMAT[format_name(x)]), copy=False)
+        return xp.astype(x, getattr(xp, wide))
 
 
 def like(value: Any, x: Any, name: str) -> Any:
@@ -134,12 +143,16 @@ class Rows:
 
     def arrange(self, y: Any) -> Any:
         """Any array of the original shape, laid out like `data`."""
+        if self.axes == (len(self.shape) - 1,):
+            return y
         y = self.xp.permute_dims(y, self.kept + self.axes)
         n = math.prod(self.shape[a] for a in self.axes)
         return self.xp.reshape(y, (*(self.shape[a] for a in self.kept), n))
 
     def full(self, y: Any) -> Any:
         """A result of the layout of `data`, back in the original shape and format."""
+        if self.axes == (len(self.shape) - 1,):
+            return self._finish(y)
         order = self.kept + self.axes
         y = self.xp.reshape(y, tuple(self.shape[a] for a in order))
         inverse = tuple(order.index(a) for a in range(len(order)))
@@ -154,15 +167,16 @@ class Rows:
 
     def _finish(self, y: Any) -> Any:
         """The one rounding to the format of the input; NumPy's 0-d results become scalars."""
-        with np.errstate(over="ignore", under="ignore"):  # inf and 0 are what the format has
-            y = self.xp.astype(y, self.dtype, copy=False)
+        if y.dtype != self.dtype:
+            with np.errstate(over="ignore", under="ignore"):  # inf and 0 are what the format has
+                y = self.xp.astype(y, self.dtype)
         return y[()] if isinstance(y, np.ndarray) and y.ndim == 0 else y
 
 
 def rows_of(x: Any, axis: int | tuple[int, ...] | None, name: str = "x") -> Rows:
     """Check `x` and lay it out as rows along `axis`."""
     x = as_array(x, name)
-    xp = array_namespace(x)
     shape = tuple(x.shape)
-    rows = Rows(None, xp, x.dtype, shape, normalize_axes(axis, len(shape)))
-    return Rows(rows.arrange(widen(x)), xp, x.dtype, shape, rows.axes)
+    axes = normalize_axes(axis, len(shape))
+    rows = Rows(widen(x), array_namespace(x), x.dtype, shape, axes)
+    return replace(rows, data=rows.arrange(rows.data))

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-#: Bytes in a block. The chain holds two such arrays at a time, three at most: with 256 KiB they
-#: stay in a second-level cache of 1 MiB.
-BLOCK = 2**18
+#: Bytes in a block. The chain holds two such arrays at a time, three at most: they stay in the
+#: second-level cache, or nearly, and a block is long enough to pay for the calls that it takes.
+BLOCK = 2**19
 
 _threads = 1
 
@@ -76,8 +76,8 @@ def pieces(x: Any) -> Iterator[slice]:
     Examples
     --------
     >>> import numpy as np
-    >>> list(pieces(np.zeros((1, 40_000))))
-    [slice(0, 32768, None), slice(32768, 65536, None)]
+    >>> list(pieces(np.zeros((1, 100_000))))
+    [slice(0, 65536, None), slice(65536, 131072, None)]
     """
     step = block_length(x)
     return (slice(start, start + step) for start in range(0, x.shape[-1], step))

@@ -22,72 +22,70 @@ Axis = int | tuple[int, ...] | None
 def _fill_softmax(temperature: float, p: Any, x: Any) -> None:
     """exp((x − m)/T) over its sum. No exponent is above 0; the sum is between 1 and n."""
     xp = array_namespace(x)
-    _, m = _maximum(x)
+    _, m = _maximum(xp, x)
     sums = []
     for piece in pieces(x):
-        e = p[:, piece]
-        _shift(x[:, piece], m, temperature, e)
+        e = _shift(xp, x[:, piece], m, temperature, p[:, piece])
         xp.exp(e, out=e)
-        sums.append(xp.sum(e, axis=-1, keepdims=True))
-    p /= _total(sums)
+        sums.append(e.sum(axis=-1, keepdims=True))
+    p /= _total(xp, sums)
 
 
 def _fill_log_softmax(temperature: float, y: Any, x: Any) -> None:
     """(x − m)/T − log1p(S), S the sum over all but the maximum: the largest entry is −log1p(S)."""
     xp = array_namespace(x)
-    k, m = _maximum(x)
+    k, m = _maximum(xp, x)
     sums = []
     for piece in pieces(x):
-        _shift(x[:, piece], m, temperature, y[:, piece])
-        sums.append(_sum_without(k - piece.start, xp.exp(y[:, piece])))
-    y -= xp.log1p(_total(sums))
+        e = xp.exp(_shift(xp, x[:, piece], m, temperature, y[:, piece]))
+        sums.append(_sum_of_others(xp, e, k - piece.start))
+    y -= xp.log1p(_total(xp, sums))
 
 
 def _fill_logsumexp(y: Any, x: Any) -> None:
     """m + log1p(S), S the sum over all but the maximum."""
     xp = array_namespace(x)
-    k, m = _maximum(x)
+    k, m = _maximum(xp, x)
     # An infinite maximum must not be subtracted from itself: inf − inf is nan, the answer is ±inf.
     shift = xp.where(xp.isinf(m), 0, m)
     sums = []
     for piece in pieces(x):
         e = x[:, piece] - shift
-        sums.append(_sum_without(k - piece.start, xp.exp(e, out=e)))
-    y[:] = (m + xp.log1p(_total(sums)))[:, 0]
+        sums.append(_sum_of_others(xp, xp.exp(e, out=e), k - piece.start))
+    y[:] = (m + xp.log1p(_total(xp, sums)))[:, 0]
 
 
-def _maximum(x: Any) -> tuple[Any, Any]:
+def _maximum(xp: Any, x: Any) -> tuple[Any, Any]:
     """Column of each row's maximum, (rows,), and the maximum, (rows, 1); a nan is a maximum."""
-    xp = array_namespace(x)
-    k = xp.argmax(x, axis=-1)
+    k = x.argmax(axis=-1)
     return k, x[xp.arange(len(k), device=x.device), k][:, None]
 
 
-def _shift(x: Any, m: Any, temperature: float, out: Any) -> None:
+def _shift(xp: Any, x: Any, m: Any, temperature: float, out: Any) -> Any:
     """(x − m)/T. The subtraction comes first: x/T may overflow, and rounds where x − m does not."""
-    array_namespace(x).subtract(x, m, out=out)
+    xp.subtract(x, m, out=out)
     if temperature != 1:
         out /= temperature
+    return out
 
 
-def _sum_without(k: Any, e: Any) -> Any:
-    """Row sums of `e` (which is overwritten) without the entry in column k, if there is one.
+def _sum_of_others(xp: Any, e: Any, k: Any) -> Any:
+    """Row sums of the exponentials `e`, which are overwritten, without the maximum's in column k.
 
-    That entry is exp(0), exactly 1. Subtracting 1 leaves the term out, and keeps it if it is a nan
+    That one is exp(0), exactly 1. Subtracting 1 leaves the term out, and keeps it if it is a nan
     (from inf − inf).
     """
-    xp = array_namespace(e)
-    (inside,) = xp.nonzero((k >= 0) & (k < e.shape[-1]))
-    e[inside, k[inside]] -= 1
-    return xp.sum(e, axis=-1, keepdims=True)
+    # A row in several pieces is alone in its block, and its maximum is in one of them.
+    if len(k) > 1 or 0 <= k[0] < e.shape[-1]:
+        e[xp.arange(len(k), device=e.device), k] -= 1
+    return e.sum(axis=-1, keepdims=True)
 
 
-def _total(sums: list[Any]) -> Any:
+def _total(xp: Any, sums: list[Any]) -> Any:
     """Sum of the sums over the pieces of a row."""
     if len(sums) == 1:
         return sums[0]
-    xp = array_namespace(sums[0])
-    return xp.sum(xp.concat(sums, axis=-1), axis=-1, keepdims=True)
+    return xp.concat(sums, axis=-1).sum(axis=-1, keepdims=True)
 
 
 def _empty(x: Any, shape: tuple[int, ...]) -> Any:
