@@ -53,7 +53,7 @@ def _block(title: str, folder: Path) -> str:
         return f"**{title}**: not run on this machine yet; `make book` runs it."
     found = conclusions.read(folder)
     counts = Counter(item.verdict for item in found)
-    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    verdicts = ", ".join(f"{verdict} {count}" for verdict, count in counts.items())
     rows = "".join(f"| {i.statement} | {i.verdict} | {i.evidence} |\n" for i in found)
     return (
         f"````{{dropdown}} {title} ({verdicts})\n{_where(folder)}\n\n"
