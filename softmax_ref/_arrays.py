@@ -7,9 +7,12 @@ arrive after its owner has imported it.
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -121,6 +124,48 @@ def normalize_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, 
     if len(set(axes)) < len(axes):
         raise ValueError(f"axis must not name the same axis twice; got {axis!r}.")
     return tuple(axes)
+
+
+def mask_of(where: Any, rows: Rows) -> Any:
+    """`where` as booleans laid out like the rows' data."""
+    given = where if is_torch_array(where) else np.asarray(where)
+    if format_name(given) != "bool":
+        raise TypeError(f"where must hold booleans; got {format_name(given)}.")
+    return rows.arrange(broadcast(given, rows, "where"))
+
+
+def broadcast(value: Any, rows: Rows, name: str) -> Any:
+    """`value` broadcast to the shape of the array that came, on its device."""
+    xp = rows.xp
+    if is_torch_array(rows.data):
+        value = xp.asarray(value, device=rows.data.device)
+    elif is_torch_array(value):
+        raise TypeError(f"{name} is a PyTorch tensor where the other argument is a NumPy array.")
+    try:
+        return xp.broadcast_to(value, rows.shape)
+    except (ValueError, RuntimeError):
+        raise ValueError(
+            f"{name} must have a shape that broadcasts to that of x, {rows.shape}; "
+            f"got {tuple(value.shape)}."
+        ) from None
+
+
+def one_of(value: Any, valid: tuple[str, ...], name: str) -> None:
+    """Raise ValueError, with the valid values and the nearest, unless `value` is one of them."""
+    if value not in valid:
+        near = difflib.get_close_matches(str(value), valid, n=1, cutoff=0)[0]
+        raise ValueError(
+            f"{name} must be one of {', '.join(valid)}; got {value!r}, nearest to {near!r}."
+        )
+
+
+def number(value: Any, name: str, allowed: str, test: Callable[[float], bool]) -> float:
+    """`value` as a float; TypeError unless it is a number, ValueError unless the test holds."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be {allowed}; got {value!r}.")
+    if not test(float(value)):
+        raise ValueError(f"{name} must be {allowed}; got {value!r}.")
+    return float(value)
 
 
 @dataclass(frozen=True)

@@ -116,3 +116,29 @@ def by_rows(fill: Callable[..., None], out: Any, x: Any, *others: Any) -> Any:
         with ThreadPoolExecutor(_threads) as pool:
             list(pool.map(fill_block, starts))  # list() raises here what a thread has raised
     return out
+
+
+def map_rows(function: Callable[..., Any], *arrays: Any, reduced: bool = False) -> Any:
+    """``function(*arrays)`` by blocks of rows for NumPy, at once for PyTorch.
+
+    For functions that make their result themselves, from operations that autograd can follow.
+
+    Parameters
+    ----------
+    function : callable
+        Gives an array of the shape of the first argument, or without its last axis if `reduced`.
+    arrays : arrays with the same leading axes
+    reduced : bool
+
+    Returns
+    -------
+    array of the dtype of the first of `arrays`
+    """
+    x = arrays[0]
+    if not isinstance(x, np.ndarray):
+        return function(*arrays)
+
+    def fill(out: Any, *blocks: Any) -> None:
+        out[...] = function(*blocks)
+
+    return by_rows(fill, np.empty(x.shape[:-1] if reduced else x.shape, x.dtype), *arrays)
