@@ -43,12 +43,12 @@ def mpfr_context(fmt):
 
 def largest(fmt):
     """Ω by equation (eq-overflow-omega), as an exact rational."""
-    t = fmt.precision
-    return (mpq(2) ** t - 1) * mpq(2) ** (fmt.max_exponent - t + 1)
+    b = fmt.precision
+    return (mpq(2) ** b - 1) * mpq(2) ** (fmt.max_exponent - b + 1)
 
 
 def threshold(fmt):
-    """Ω* = (2 − 2^−t) 2^e_max, as an exact rational."""
+    """Ω* = (2 − 2^−b) 2^e_max, as an exact rational."""
     return (2 - mpq(1, 2**fmt.precision)) * mpq(2) ** fmt.max_exponent
 
 
@@ -111,8 +111,8 @@ def test_the_emulation_is_the_hardware():
 @pytest.mark.claim("prop-overflow-rounding")
 @settings(deadline=None)
 @given(formats, st.fractions(-1, 1), st.integers(0, 300))
-def test_rounding_gives_infinity_from_half_an_ulp_above_the_largest_number(name, step, shrink):
-    """MPFR rounds random rationals on both sides of Ω*, however near, as stated, in each format."""
+def test_rounding_gives_infinity_from_the_threshold_on(name, step, shrink):
+    """Random rationals on both sides of Ω*, however near, become infinite from Ω* on in MPFR."""
     fmt = FORMATS[name]
     half_ulp = threshold(fmt) - largest(fmt)
     assert half_ulp == mpq(fmt.ulp(fmt.max)) / 2
@@ -129,7 +129,7 @@ def test_rounding_gives_infinity_from_half_an_ulp_above_the_largest_number(name,
 @pytest.mark.claim("prop-overflow-exp")
 @pytest.mark.parametrize("name", SMALL)
 def test_exp_overflows_from_the_logarithm_of_the_threshold_on(name):
-    """All numbers of float16, bfloat16 and float8 (e5m2), exponentiated by MPFR, agree."""
+    """Exponentials of all float16, bfloat16 and float8 (e5m2) numbers overflow from log Ω* on."""
     fmt = FORMATS[name]
     log_threshold = log(threshold(fmt))
     with mpfr_context(fmt):
@@ -157,7 +157,7 @@ def test_no_input_falls_between_the_two_logarithms(name):
 @settings(deadline=None)
 @given(st.sampled_from(["float32", "float64"]), st.integers(-(2**40), 2**40))
 def test_exp_overflows_near_its_threshold_in_the_large_formats(name, steps):
-    """Random float32 and float64 inputs around the threshold, exponentiated by MPFR, agree."""
+    """Exponentials of random float32 and float64 numbers around log Ω* overflow from it on."""
     fmt = FORMATS[name]
     steps = steps if name == "float64" else steps >> 29
     x = fmt.exp_overflow()[0] + steps * fmt.ulp(math.log(fmt.max))
@@ -175,7 +175,7 @@ def test_exp_overflows_near_its_threshold_in_the_large_formats(name, steps):
     st.randoms(use_true_random=False),
 )
 def test_the_sum_overflows_where_lse_reaches_the_threshold(name, row, offset, shrink, order):
-    """Rows moved close to the threshold and added by MPFR in random order agree, in each format."""
+    """Random rows near the threshold, added in random order in each format, overflow as stated."""
     fmt = FORMATS[name]
     n, u = len(row), fmt.unit_roundoff
     level = math.log(fmt.max) - softmax_ref.logsumexp(np.array(row))
@@ -212,7 +212,7 @@ def test_numpy_sums_overflow_at_log_largest_less_log_n(name, n):
 @pytest.mark.claim("prop-overflow-stall")
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "float8_e5m2"])
 def test_a_running_sum_of_equal_terms_stalls(name):
-    """Every positive term that qualifies, added up until the sum stops growing, stays in bounds."""
+    """Every term a of the small formats with 2^(b+1) a ≤ Ω, added up until the sum stalls."""
     fmt = FORMATS[name]
     a = every_finite_number(fmt)
     a = a[(a > 0) & (a * 2 ** (fmt.precision + 1) <= fmt.max)]
@@ -258,7 +258,7 @@ def check_fate(x, fmt, order):
     st.randoms(use_true_random=False),
 )
 def test_the_fate_of_each_entry(name, row, order):
-    """Random rows on both sides of the threshold, evaluated by MPFR in each format, agree."""
+    """Random rows on both sides of the threshold, evaluated in each format, end as stated."""
     fmt = FORMATS[name]
     x = [float(v) for v in fmt.round(np.array(row) * math.log(fmt.max))]
     check_fate(x, fmt, order)
@@ -266,7 +266,7 @@ def test_the_fate_of_each_entry(name, row, order):
 
 @pytest.mark.claim("prop-overflow-fate")
 def test_the_fate_of_all_pairs():
-    """All pairs of finite float8 (e5m2) numbers, evaluated by MPFR, agree."""
+    """All pairs of finite float8 (e5m2) numbers, evaluated in that format, end as stated."""
     fmt = FORMATS["float8_e5m2"]
     x = every_finite_number(fmt)
     order = random.Random(0)
@@ -337,7 +337,7 @@ def check_shift(x, fmt, order):
 
 @pytest.mark.claim("thm-overflow-shift")
 def test_the_shift_works_for_all_pairs():
-    """All pairs of finite float8 (e5m2) numbers, shifted and evaluated by MPFR, agree."""
+    """All four parts hold for all pairs of finite float8 (e5m2) numbers."""
     fmt = FORMATS["float8_e5m2"]
     order = random.Random(0)
     for a in every_finite_number(fmt):
@@ -347,7 +347,7 @@ def test_the_shift_works_for_all_pairs():
 
 @pytest.mark.claim("thm-overflow-shift")
 def test_more_terms_than_integers_may_add_up_to_more_than_n():
-    """Eleven ones, added as 5 + 6 in float8 (e5m2), give 12: the condition n ≤ 2^t is needed."""
+    """Eleven ones, added as 5 + 6 in float8 (e5m2), give 12: the condition n ≤ 2^b is needed."""
     with mpfr_context(FORMATS["float8_e5m2"]):
         five = sum([mpfr(1)] * 5)
         assert (five, five + 1) == (5, 6)
@@ -374,7 +374,7 @@ def test_more_terms_than_integers_may_add_up_to_more_than_n():
     st.randoms(use_true_random=False),
 )
 def test_the_shift_works_for_random_rows(drawn, order):
-    """Random rows up to ±Ω, shifted and added by MPFR in random order, agree in each format."""
+    """All four parts hold for random rows up to ±Ω, added in random order, in each format."""
     name, row = drawn
     fmt = FORMATS[name]
     x = np.clip(fmt.round(np.array(row)).astype(float), -fmt.max, fmt.max)
@@ -401,7 +401,7 @@ def test_the_library_shifts(name, row, scale):
 
 @pytest.mark.claim("cor-overflow-count")
 def test_the_float16_sum_of_ones_overflows_at_65520():
-    """All n up to 70,000, rounded by MPFR, and NumPy's own sums beside the boundary, agree."""
+    """Every n up to 70,000 rounds as stated, and NumPy's own sums beside the boundary do."""
     fmt = FORMATS["float16"]
     with mpfr_context(fmt):
         for n in range(1, 70_001):
