@@ -165,6 +165,11 @@ def _worker(
         "parameters": dict(settings),
     }
     path = os.pathsep.join(filter(None, (str(provenance.ROOT), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {
+        "PYTHONPATH": path,
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures go to the notebook
+        conclusions.RUN_FOLDER: str(folder),
+    }
     with (folder / "log.txt").open("w", encoding="utf-8") as log:
         worker = subprocess.Popen(
             [sys.executable, "-m", "experiments.suite.worker"],
@@ -173,7 +178,7 @@ def _worker(
             stderr=log,
             text=True,
             cwd=provenance.ROOT,
-            env=os.environ | {"PYTHONPATH": path, conclusions.RUN_FOLDER: str(folder)},
+            env=environment,
             start_new_session=True,  # Ctrl-C reaches only this process, which then ends the worker
         )
         try:
