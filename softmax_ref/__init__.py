@@ -20,6 +20,7 @@ from .losses import (
     cross_entropy_hvp,
     entropy,
     kl_divergence,
+    nll_loss,
 )
 from .sampling import gumbel_max, gumbel_softmax
 from .stable import log_softmax, logsumexp, softmax, softmin
@@ -46,6 +47,7 @@ __all__ = [
     "logsumexp_hessian",
     "logsumexp_jvp",
     "logsumexp_vjp",
+    "nll_loss",
     "set_num_threads",
     "sigmoid",
     "softmax",

@@ -41,6 +41,11 @@ class _Problem:
         arrays = self.logits, self.target, *others
         return map_rows(partial(function, self), *arrays, reduced=reduced)
 
+    def class_weight(self, target: Any) -> Any:
+        """The weight of each target class, of the shape of `target`."""
+        xp = self.rows.xp
+        return xp.reshape(xp.take(self.weight, xp.reshape(target, (-1,))), target.shape)
+
     def coefficients(self, logits: Any, target: Any) -> Any:
         """c, (rows, n)."""
         xp, n = self.rows.xp, logits.shape[-1]
@@ -48,9 +53,7 @@ class _Problem:
         if self.hard:
             classes = xp.arange(n, device=logits.device)
             c = xp.astype(classes == target[..., None], logits.dtype)
-            if self.weight is not None:
-                c = c * xp.take(self.weight, xp.reshape(target, (-1,))).reshape(*target.shape, 1)
-        elif self.weight is not None:
+        if self.weight is not None:
             c = c * self.weight
         if self.smoothing == 0:
             return c
@@ -59,12 +62,10 @@ class _Problem:
 
     def row_weight(self) -> Any:
         """What each row counts in the mean: its class weight for indices, 1 for probabilities."""
-        xp = self.rows.xp
-        one = xp.ones(self.logits.shape[:-1], dtype=self.logits.dtype, device=self.logits.device)
-        if not self.hard:
-            return one
-        if self.weight is not None:
-            one = xp.reshape(xp.take(self.weight, xp.reshape(self.target, (-1,))), one.shape)
+        if self.hard and self.weight is not None:
+            return self.without_ignored(self.class_weight(self.target))
+        shape, dtype = self.logits.shape[:-1], self.logits.dtype
+        one = self.rows.xp.ones(shape, dtype=dtype, device=self.logits.device)
         return self.without_ignored(one)
 
     def without_ignored(self, y: Any) -> Any:
@@ -73,6 +74,14 @@ class _Problem:
             return y
         ignored = self.ignored if y.ndim == self.ignored.ndim else self.ignored[..., None]
         return self.rows.xp.where(ignored, 0, y)
+
+    def reduce(self, losses: Any) -> Any:
+        """The losses of the rows, reduced, in the format of the logits."""
+        losses = self.without_ignored(losses)
+        if self.reduction == "none":
+            return self.rows.reduced(losses)
+        with np.errstate(invalid="ignore"):
+            return self.rows.reduced(self.rows.xp.sum(losses) / self.denominator())
 
     def denominator(self) -> Any:
         """What the sum over the rows is divided by."""
@@ -147,16 +156,18 @@ def _indices(target: Any, n: int, ignore_index: int, logits: Any) -> tuple[Any, 
 
 
 def _row_losses(problem: _Problem, logits: Any, target: Any) -> Any:
+    return _row_nll(problem, log_softmax_rows(logits, 1.0), target)
+
+
+def _row_nll(problem: _Problem, log_p: Any, target: Any) -> Any:
+    """−Σ c log p for each row."""
     xp = problem.rows.xp
-    log_p = log_softmax_rows(logits, 1.0)
     if problem.hard and problem.smoothing == 0:
         loss = -xp.take_along_axis(log_p, target[..., None], axis=-1)[..., 0]
-        if problem.weight is None:
-            return loss
-        return loss * xp.reshape(xp.take(problem.weight, xp.reshape(target, (-1,))), loss.shape)
-    c = problem.coefficients(logits, target)
+        return loss if problem.weight is None else loss * problem.class_weight(target)
+    c = problem.coefficients(log_p, target)
     # A class that does not count contributes 0 even where its log-probability is −inf.
-    return -xp.sum(c * xp.where(c == 0, 0, log_p), axis=-1)
+    return -xp.sum(c * xp.where(c == 0, 0.0, log_p), axis=-1)
 
 
 def _row_gradients(problem: _Problem, logits: Any, target: Any) -> Any:
@@ -229,12 +240,53 @@ def cross_entropy(
     0.41703
     """
     problem = _problem(logits, target, axis, weight, ignore_index, reduction, label_smoothing)
-    rows, xp = problem.rows, problem.rows.xp
-    losses = problem.without_ignored(problem.by_rows(_row_losses, reduced=True))
-    if reduction == "none":
-        return rows.reduced(losses)
-    with np.errstate(invalid="ignore"):
-        return rows.reduced(xp.sum(losses) / problem.denominator())
+    return problem.reduce(problem.by_rows(_row_losses, reduced=True))
+
+
+def nll_loss(
+    log_p: Any,
+    target: Any,
+    *,
+    axis: int = -1,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Any:
+    """Negative log-likelihood of class indices: −log_p[target] for each row.
+
+    ``nll_loss(log_softmax(x), t)`` is ``cross_entropy(x, t)``, as PyTorch arranges it.
+
+    Parameters
+    ----------
+    log_p : array of shape (..., n, ...)
+        Log-probabilities; formats as for :func:`softmax_ref.softmax`. They are taken as they come,
+        not normalised.
+    target, axis, weight, ignore_index, reduction
+        As for :func:`cross_entropy`; the target holds class indices.
+
+    Returns
+    -------
+    array of shape () or, for "none", of the shape of `log_p` without `axis`; format of `log_p`
+        Edges as for :func:`cross_entropy`.
+
+    Raises
+    ------
+    IndexError, ValueError
+        As :func:`cross_entropy`.
+    TypeError
+        "target must hold class indices, integers; got float64."
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(nll_loss(np.log([[0.5, 0.25, 0.25]]), [2]) / np.log(2.0))
+    2.0
+    """
+    problem = _problem(log_p, target, axis, weight, ignore_index, reduction, 0.0)
+    if not problem.hard:
+        dtype = format_name(problem.target)
+        raise TypeError(f"target must hold class indices, integers; got {dtype}.")
+    return problem.reduce(problem.by_rows(_row_nll, reduced=True))
 
 
 def cross_entropy_gradient(
