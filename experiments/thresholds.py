@@ -36,9 +36,6 @@ def last_working_input(
 ) -> tuple[float, float] | None:
     """Find the two neighbours of a format between which something stops working.
 
-    Bisection: the middle of two numbers, rounded to the format, lies strictly between them until
-    they are neighbours.
-
     Parameters
     ----------
     works : callable
@@ -69,6 +66,14 @@ def last_working_input(
         raise ValueError(f"It does not work at {low}, where it should.")
     while works(high):
         low, high = high, min(2 * high, number_format.max)
+    return bisect(works, low, high, number_format)
+
+
+def bisect(
+    works: Callable[[float], bool], low: float, high: float, number_format: Format
+) -> tuple[float, float]:
+    """Narrow an interval down to two neighbours; it works at `low` and fails at `high`."""
+    # The middle, rounded to the format, lies strictly between the two until they are neighbours.
     while (middle := float(number_format.round((low + high) / 2))) not in (low, high):
         low, high = (middle, high) if works(middle) else (low, middle)
     return low, high

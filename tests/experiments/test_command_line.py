@@ -17,7 +17,8 @@ BAD_INPUTS = {
     "rnu overflow": "Unknown command 'rnu': choose list, run or sweep (did you mean run?).",
     "run": "Missing argument 'NAME': see `python -m experiments run --help`.",
     "run overfow": "Unknown experiment 'overfow': choose overflow (did you mean overflow?).",
-    "run ../overflow": "Unknown experiment '../overflow': choose overflow (did you mean overflow?).",
+    "run ../overflow": "Unknown experiment '../overflow': choose overflow "
+    "(did you mean overflow?).",
     "run overflow underflow": "Got unexpected extra argument (underflow): "
     "see `python -m experiments run --help`.",
     "run overflow --uot x": "Unknown option '--uot': choose -p, --parameter, --out or --help "
@@ -37,7 +38,8 @@ BAD_INPUTS = {
     "run overflow -p n eight": "Parameter n cannot be 'eight': give an integer from 2 to 100000.",
     "run overflow -p n 2.5": "Parameter n cannot be '2.5': give an integer from 2 to 100000.",
     "run overflow -p n 1": "Parameter n cannot be '1': give an integer from 2 to 100000.",
-    "run overflow -p seed -1": "Parameter seed cannot be '-1': give an integer from 0 to 4294967295.",
+    "run overflow -p seed -1": "Parameter seed cannot be '-1': "
+    "give an integer from 0 to 4294967295.",
     "run overflow -p scale_max nan": "Parameter scale_max cannot be 'nan': "
     "give a number above 0 and up to 5000.",
     "run overflow -p scale_max inf": "Parameter scale_max cannot be 'inf': "

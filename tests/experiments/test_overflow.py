@@ -96,9 +96,7 @@ def test_other_sizes_run_to_their_end(dtype, n, rows, monkeypatch):
     ("name", "value", "sentence"),
     [
         ("dytpe", "float16", "Unknown parameter 'dytpe': choose dtype, algorithm, n, rows"),
-        ("dtype", "foo", f"Parameter dtype cannot be 'foo': give {'float16'}, bfloat16, float32"),
-        ("n", "eight", "Parameter n cannot be 'eight': give an integer from 2 to 100000."),
-        ("n", "8", "Parameter n cannot be '8': give an integer from 2 to 100000."),
+        ("dtype", "foo", "Parameter dtype cannot be 'foo': give float16, bfloat16, float32"),
     ],
 )
 def test_plain_papermill_stops_at_the_first_cell(name, value, sentence, tmp_path: Path):
