@@ -105,6 +105,7 @@ def check_jacobian_formula(J, x):
 
 
 @pytest.mark.claim("thm-jacobian")
+@settings(deadline=None)
 @given(logits)
 def test_formula_is_the_derivative(x):
     """Central differences in 60 digits agree with diag(p) − ppᵀ to 35 digits on random logits."""
@@ -116,6 +117,7 @@ def test_formula_is_the_derivative(x):
 
 
 @pytest.mark.claim("thm-jacobian")
+@settings(deadline=None)
 @given(logits)
 def test_reference_jacobian(x):
     """softmax_ref's loop and its vectorised form agree with 60-digit central differences."""
@@ -174,6 +176,7 @@ def check_structure(p, J, v):
 
 
 @pytest.mark.claim("prop-jacobian-structure")
+@settings(deadline=None)
 @given(weights, st.data())
 def test_structure(w, data):
     """In exact rational arithmetic: symmetry, the variance, rank n − 1, the kernel, zero sums."""
@@ -181,6 +184,7 @@ def test_structure(w, data):
     check_structure(*exact_jacobian(w), v)
 
 
+@settings(deadline=None)
 @given(logits)
 def test_reference_jacobian_keeps_the_structure(x):
     J = softmax_ref.jacobian(np.array(x))
@@ -207,6 +211,7 @@ def half_minus(J, bound=Fraction(1, 2)):
 
 
 @pytest.mark.claim("thm-jacobian-one-half")
+@settings(deadline=None)
 @given(weights)
 def test_eigenvalues_at_most_one_half(w):
     """In exact arithmetic I/2 − J is positive definite; only n = 2 at a tie gives a zero pivot."""
@@ -243,11 +248,14 @@ def lipschitz_quotient(x, y):
 
 
 @pytest.mark.claim("cor-jacobian-lipschitz")
-@given(st.integers(1, 6), st.sampled_from([1, 64, 1024]), st.data())
-def test_lipschitz_constant_one_half(n, denominator, data):
-    """For random pairs of logits the quotient of the changes, with 60 digits, is below 1/2."""
-    vectors = st.lists(st.integers(-20_000, 20_000), min_size=n, max_size=n)
-    x, y = ([k / denominator for k in data.draw(vectors)] for _ in range(2))
+@settings(deadline=None)
+@given(st.sampled_from([1, 2, 2, 2, 3, 6]), st.sampled_from([0, 5, 40]), st.data())
+def test_lipschitz_constant_one_half(n, lead, data):
+    """For random pairs of logits, near ties and far, the quotient of the changes is below 1/2."""
+    scale = data.draw(st.sampled_from([1, 2**-6, 2**-12]))
+    vectors = st.lists(st.integers(-20, 20), min_size=n, max_size=n)
+    # Two classes may lead by much, where the quotient comes close to 1/2.
+    x, y = ([lead * (i < 2) + scale * k for i, k in enumerate(data.draw(vectors))] for _ in "xy")
     assume(x != y)
     with mpmath.workdps(DIGITS):
         assert lipschitz_quotient(x, y) < mpmath.mpf(1) / 2
@@ -282,7 +290,7 @@ SLACK = mpmath.mpf(10) ** -55
 
 
 @pytest.mark.claim("prop-jacobian-interlacing")
-@settings(max_examples=50)  # 60-digit eigenvalues take some milliseconds each
+@settings(max_examples=50, deadline=None)  # 60-digit eigenvalues take some milliseconds each
 @given(logits)
 def test_eigenvalues_interlace(x):
     """60-digit eigenvalues lie between neighbouring sorted probabilities, the last one at 0."""
@@ -294,6 +302,7 @@ def test_eigenvalues_interlace(x):
 
 
 @pytest.mark.claim("prop-jacobian-interlacing")
+@settings(deadline=None)
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=4), st.integers(0, 3))
 def test_shared_probability_is_an_eigenvalue(x, k):
     """Repeating a logit makes its probability an eigenvalue, to 55 digits."""
@@ -304,7 +313,7 @@ def test_shared_probability_is_an_eigenvalue(x, k):
 
 
 @pytest.mark.claim("prop-jacobian-saturation")
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(several_logits)
 def test_confidence_bounds_the_norm(x):
     """60-digit norms lie between n/(n−1) and 2 times p_max(1 − p_max), and below 2(n−1)e^(−d)."""
@@ -345,6 +354,7 @@ def check_products(jvp, vjp, x, v):
 
 
 @pytest.mark.claim("prop-jacobian-products")
+@settings(deadline=None)
 @given(logits, st.data())
 def test_products_equal_the_matrix_products(x, data):
     """softmax_ref's JVP and VJP agree with the 60-digit matrix times a random vector."""
@@ -441,6 +451,7 @@ def log_softmax_jacobian(p):
 
 # log p_i of a p_i near e^(−80) keeps 60 digits of itself: h = 1e-20 leaves 1e-38 in the quotient.
 @pytest.mark.claim("prop-jacobian-log-softmax")
+@settings(deadline=None)
 @given(logits)
 def test_log_softmax_jacobian(x):
     """Central differences of log_softmax in 60 digits agree with I − 1pᵀ on random logits."""
@@ -448,6 +459,7 @@ def test_log_softmax_jacobian(x):
 
 
 @pytest.mark.claim("prop-jacobian-log-softmax")
+@settings(deadline=None)
 @given(weights, st.data())
 def test_log_softmax_algebra(w, data):
     """In exact arithmetic: both products, L1 = 0, L² = L, diag(p)L = J and rank n − 1."""
@@ -468,6 +480,7 @@ def test_log_softmax_algebra(w, data):
 
 
 @pytest.mark.claim("prop-jacobian-log-softmax")
+@settings(deadline=None)
 @given(several_logits)
 def test_log_softmax_norm(x):
     """The largest singular value of L is √n‖p‖, at least 1 and below √n, and 1 only if uniform."""
@@ -482,6 +495,7 @@ def test_log_softmax_norm(x):
         assert (squared - 1 < 1e-50) if len(set(x)) == 1 else (squared > 1 - SLACK)
 
 
+@settings(deadline=None)
 @given(several_weights)
 def test_log_softmax_norm_is_1_only_if_uniform(w):
     p, _ = exact_jacobian(w)
@@ -505,7 +519,7 @@ def sigmoid(s):
 
 
 @pytest.mark.claim("lem-jacobian-one-logit")
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(several_logits, st.integers(0, 5))
 def test_one_logit_moves_along_a_sigmoid(x, j):
     """With 60 digits p_j is σ(x_j − c), p_i is q_i(1 − p_j), and third derivatives are ≤ 1/8."""
@@ -566,13 +580,15 @@ def test_step_bound_holds(dtype, smallest):
     """At every exact step 2^k, in three formats, the error stays below h²/48 + ε/h, ε measured."""
     for exponent in range(smallest, 2):
         h = 2.0**exponent
-        for x, j in [([2.0, 1.0, 0.1], 0), ([0.1, 2.0, 1.0], 1), ([-1.0, 1.0, 2.0], 2)]:
+        # At the tie [2, 2] the third derivative is 1/8: a smaller constant than 1/48 would fail.
+        for x, j in [([2.0, 1.0, 0.1], 0), ([-1.0, 1.0, 2.0], 2), ([2.0, 2.0], 0)]:
             error, epsilon = central_difference_errors(dtype, x, j, h)
             # The subtraction and the division, done in float64, may add 3u of the quotient.
             assert error <= step_bound(h, epsilon) + 3 * U, (h, j)
 
 
 @pytest.mark.claim("prop-jacobian-step")
+@settings(deadline=None)
 @given(st.floats(1e-30, 1e-2), st.floats(0.01, 100))
 def test_best_step_minimises_the_bound(epsilon, factor):
     """At (24ε)^(1/3) the bound is a sixteenth of the step's square, and smallest."""
@@ -604,6 +620,7 @@ def test_saturated_target_rounds_to_one(name):
 
 
 @pytest.mark.claim("prop-jacobian-target")
+@settings(deadline=None)
 @given(
     st.lists(st.floats(2**-60, 1, width=32), min_size=1, max_size=40),
     st.randoms(use_true_random=False),
