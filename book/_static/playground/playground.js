@@ -18,13 +18,13 @@ window.softmaxPlayground = (() => {
 
   // What a step computes, in symbols and in words; symbol of its numbers.
   const STEPS = {
-    x: { symbol: "x", formula: "x", words: "the logits, rounded to the format" },
+    x: { symbol: "x", formula: "x", words: "the logits, rounded" },
     T: { symbol: "T", formula: "T", words: "the temperature, rounded" },
     z: { symbol: "z", formula: "z = x / T", words: "" },
     m: { symbol: "m", formula: "m = max z", words: "" },
     d: { symbol: "d", formula: "d = z − m", words: "never above 0" },
     e: { symbol: "e", formula: "e = exp z", words: "the exponentials" },
-    s: { symbol: "s", formula: "s", words: "running sum of e; the last is S" },
+    s: { symbol: "s", formula: "s", words: "running sum; the last is S" },
     L: { symbol: "log S", formula: "log S", words: "" },
     l: { symbol: "ℓ", formula: "ℓ = d − log S", words: "the log-probabilities" },
     p: { symbol: "p", formula: "p = e / S", words: "the probabilities" },
@@ -374,7 +374,8 @@ window.softmaxPlayground = (() => {
         );
       };
       jacobian.replaceChildren(
-        make("caption", {}, "Row i, column j: how pᵢ answers to zⱼ."),
+        make("caption", {}, "Row i, column j: how pᵢ answers to zⱼ. ",
+          "The deeper the colour, the larger the entry; blue is positive, orange negative."),
         make("thead", {}, make("tr", {}, make("td", {}, "i \\ j"),
           ...state.x.map((_, j) => head("col", j)))),
         make("tbody", {}, ...result.jacobian.map((row, i) =>
