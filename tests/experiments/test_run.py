@@ -15,7 +15,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from experiments.suite import conclusions, provenance, run
+from experiments.suite import catalogue, cli, conclusions, provenance, run
 from tests.experiments.tiny import write_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def test_nothing_else_is_left_beside_it(done):
 def test_progress_counts_cells(done):
     _, _, cells = done
     total = cells[-1][1]
-    assert cells == [(i + 1, total) for i in range(total)]
+    assert cells == [(0, 0)] + [(i + 1, total) for i in range(total)]
 
 
 def test_a_complete_run_is_reused(done, monkeypatch):
@@ -265,3 +265,19 @@ def test_of_two_equal_runs_at_once_one_is_kept(tmp_path):
     run._publish(first, target)
     run._publish(second, target)
     assert (target / "who").read_text() == "first"
+
+
+def test_a_failed_run_does_not_stop_a_sweep(tmp_path, monkeypatch, capsys):
+    write_notebook(tmp_path / "tiny.ipynb", "assert n < 10, 'too many'")
+    monkeypatch.setattr(catalogue, "FOLDER", tmp_path)
+    (tmp_path / "two.yml").write_text("runs: [{experiment: tiny, grid: {n: [50, 3]}}]")
+    line = ["sweep", str(tmp_path / "two.yml"), "--out", str(tmp_path / "runs")]
+
+    assert cli.main(line) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("tiny n=50: failed: AssertionError: too many (kept in ")
+    assert out.startswith("tiny n=50: started\ntiny n=3: started\ntiny n=3: done in ")
+
+    assert cli.main(line) == 1  # what failed is tried again, what is complete is not
+    out, _ = capsys.readouterr()
+    assert out.startswith("tiny n=50: started\ntiny n=3: already complete in ")
