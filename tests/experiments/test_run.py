@@ -19,7 +19,7 @@ from experiments.suite import catalogue, cli, conclusions, provenance, run
 from tests.experiments.tiny import write_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30  # seconds until a process must have got somewhere, on a busy machine
+PATIENCE = 90  # seconds until a process must have got somewhere, on a busy machine
 
 # The command line on a folder of notebooks of our own.
 COMMAND = """\
@@ -95,7 +95,8 @@ def test_provenance_says_what_and_on_what(done):
     assert record["notebook_code"] == provenance.notebook_hash(experiment.path)
     assert record["exit_status"] == 0
     assert record["error"] is None
-    for key in ("softmax_ref", "experiments", "versions", "git", "started", "seconds"):
+    assert (record["git"] is None) == (provenance.commit() is None)  # none outside of a clone
+    for key in ("softmax_ref", "experiments", "versions", "started", "seconds"):
         assert record[key]
     for key in ("cpu", "simd", "threads", "memory_gib", "timer_resolution_s"):
         assert record["machine"][key]
