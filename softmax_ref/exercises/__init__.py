@@ -16,6 +16,13 @@ A chapter adds an exercise in its own module here, ``softmax_ref/exercises/<chap
 
 ::
 
+    from decimal import Decimal
+
+    import numpy as np
+
+    from ._checker import Exercise, Wrong, register
+
+
     def double(x):
         """Return 2x."""
         return 2 * x

@@ -209,14 +209,15 @@ def _judge(exercise: Exercise, returned: Any, expected: np.ndarray) -> tuple[str
         return "type", returned
     if value.shape != expected.shape:
         return "shape", value
-    same = value.dtype == expected.dtype if exercise.same_dtype else value.dtype.kind == "f"
-    if not same:
+    if exercise.same_dtype and value.dtype != expected.dtype:
         return "dtype", value
     if np.any(np.isfinite(expected) & ~np.isfinite(value)):
         return "not finite", value
     error = np.abs(value.astype(np.float64) - expected.astype(np.float64))
     right = (value == expected) | (error <= exercise.tolerance(expected))
-    return "right" if np.all(right) else "value", value
+    if np.all(right):
+        return "right", value
+    return "value" if value.dtype.kind == "f" else "dtype", value  # rounded to integers
 
 
 REGISTRY: dict[str, Exercise] = {}

@@ -55,7 +55,9 @@ def _both(outcome: Any) -> tuple[str, str]:
         text = f"nothing; it raised {type(returned).__name__}: {returned}".rstrip(": ")
         return "\n".join(textwrap.wrap(text, WIDTH - INDENT)), _value(expected, 6)
     if outcome.kind == "type":
-        kind = "None" if returned is None else f"an object of type {type(returned).__name__}"
+        dtype = getattr(returned, "dtype", None)
+        kind = f"an object of type {type(returned).__name__}" if dtype is None else f"dtype {dtype}"
+        kind = "None" if returned is None else kind
         return kind, _value(expected, 6)
     if outcome.kind == "modified":
         return f"the right result, but {outcome.modified} was changed", _value(expected, 6)
