@@ -23,26 +23,26 @@ A chapter adds an exercise in its own module here, ``softmax_ref/exercises/<chap
     from ._checker import Exercise, Wrong, register
 
 
-    def double(x):
-        """Return 2x."""
-        return 2 * x
+    def third(x):
+        """Return x / 3."""
+        return x / 3
 
 
     register(
         Exercise(
-            name="chapter-double",
-            task="Return 2x.",
-            solution=double,
+            name="chapter-third",
+            task="Return a third of x.",
+            solution=third,
             inputs=[(np.array([1.0]),), (np.array([1.0, -3.0]),)],
-            truth=lambda x: [2 * Decimal(float(v)) for v in x],
-            oracle="decimal arithmetic",
+            truth=lambda x: [Decimal(float(v)) / 3 for v in x],
+            oracle="60-digit decimal arithmetic",
             relative=4,
-            because="One rounding at most.",
-            wrong=[Wrong("square", lambda x: x**2, "This is the square of x.")],
+            because="x / 3 rounds once, x * (1 / 3) twice.",
+            wrong=[Wrong("floor", lambda x: x // 3, "// rounds down. Divide with /.")],
         )
     )
 
-In the chapter: ``from softmax_ref.exercises import check``, and ``check("chapter-double", double)``
+In the chapter: ``from softmax_ref.exercises import check``, and ``check("chapter-third", third)``
 as the last line of a cell.
 '''
 
