@@ -9,10 +9,9 @@ A chapter adds an exercise in its own module here, ``softmax_ref/exercises/<chap
 4. Give the truth from another source than the solution. It runs in 60-digit decimal arithmetic;
    :mod:`softmax_ref.exercises._truth` has softmax and log-sum-exp.
 5. State the tolerance in units u and say why: above honest rounding, below every mistake.
-6. List the wrong answers, each with a hint in one or two short sentences.
-7. Import the module at the end of this file. The tests find the exercise by themselves: the
-   solution passes, and each wrong answer fails and gets its own
-   hint.
+6. List at least four wrong answers, each with a hint in one or two short sentences.
+7. Import the module below. The tests find the exercise by themselves: the solution passes, and
+   each wrong answer fails and gets its own hint. Add a second source of the truth in the tests.
 
 ::
 
