@@ -125,6 +125,8 @@ def _exp(y: Any) -> Any:
 
 def _temperature(temperature: Any, rows: Rows) -> float:
     """The temperature, positive and finite in the format in which the work is done."""
+    if type(temperature) is float and temperature == 1:
+        return temperature
     dtype = np.dtype(format_name(rows.data))
 
     def fits(t: float) -> bool:
