@@ -104,10 +104,10 @@ def _problem(
     if isinstance(axis, tuple) or axis is None:
         raise TypeError(f"axis must be one integer, the axis of the classes; got {axis!r}.")
     rows = rows_of(logits, axis, "logits")
-    if len(rows.shape) == 0:
-        raise ValueError("logits must have an axis of classes; got a 0-d array.")
     xp, data = rows.xp, rows.data
     n = data.shape[-1]
+    if len(rows.shape) == 0 or n == 0:
+        raise ValueError(f"logits must have an axis of classes, not empty; got shape {rows.shape}.")
     if weight is not None:
         weight = like(weight, data, "weight")
         if tuple(weight.shape) != (n,):

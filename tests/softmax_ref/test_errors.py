@@ -136,7 +136,12 @@ CASES = {
     ),
     "boolean targets": (lambda: sr.cross_entropy(X, [True, False]), TypeError, "got booleans"),
     "string targets": (lambda: sr.cross_entropy(X, ["a", "b"]), TypeError, "target must hold real"),
-    "logits without classes": (lambda: sr.cross_entropy(1.0, 0), ValueError, "an axis of classes"),
+    "logits without classes": (lambda: sr.cross_entropy(1.0, 0), ValueError, r"got shape \(\)"),
+    "logits of no classes": (
+        lambda: sr.cross_entropy(np.empty((2, 0)), np.empty((2, 0))),
+        ValueError,
+        r"logits must have an axis of classes, not empty; got shape \(2, 0\)\.",
+    ),
     "class weights of the wrong length": (
         lambda: sr.cross_entropy(X, T, weight=[1.0, 2.0]),
         ValueError,

@@ -175,7 +175,20 @@ def loss_of_batch(x, t):
     return mpmath.fsum(losses) / len(losses)
 
 
+def choice_by_strengths(x, available):
+    v = [mpmath.exp(mpmath.mpf(float(x_i))) * int(a) for x_i, a in zip(x, available, strict=True)]
+    return [v_i / mpmath.fsum(v) for v_i in v]
+
+
+def gumbel_quantiles(u):
+    if u.ndim:
+        return [gumbel_quantiles(v) for v in u]
+    return -mpmath.log(mpmath.log(1 / mpmath.mpf(float(u))))
+
+
 SECOND_SOURCE = {
+    "max-choice": choice_by_strengths,
+    "max-noise": gumbel_quantiles,
     "jacobian-log-softmax-vjp": vjp_of_log_softmax,
     "jacobian-forward": jacobian_of_softmax,
     "jacobian-log-softmax": jacobian_of_log_softmax,
