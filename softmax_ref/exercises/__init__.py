@@ -51,6 +51,7 @@ from . import (  # noqa: F401  (each registers its exercises)
     jacobian,
     log_sum_exp,
     overflow,
+    properties,
     underflow,
 )
 from ._checker import REGISTRY, Exercise, Outcome, Result, Wrong, check, get, register
