@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.suite import catalogue, conclusions
+from experiments.suite import conclusions
 from experiments.suite.errors import UserError, did_you_mean
 from experiments.suite.run import PROVENANCE
 from experiments.suite.storage import FAILED, FolderStore, Store, open_store
 
-RECORDED = catalogue.FOLDER / "recorded"
+RECORDED = Path(__file__).resolve().parent.parent / "recorded"
 
 
 @dataclass(frozen=True)
