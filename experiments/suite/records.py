@@ -1,7 +1,7 @@
 """Read complete runs again, from wherever they are: their provenance and their conclusions."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,14 @@ class Record:
 def complete(store: Store) -> list[Record]:
     """Return all complete runs of a store, in the order of their names."""
     return [load(store, name) for name in sorted(store.names()) if not name.endswith(FAILED)]
+
+
+def latest(runs: Iterable[Record]) -> list[Record]:
+    """Of runs of one experiment with the same parameters on one machine, keep the latest."""
+    kept: dict[str, Record] = {}
+    for run in sorted(runs, key=lambda run: run.provenance["started"]):
+        kept[json.dumps([run.machine, run.experiment, run.parameters], sort_keys=True)] = run
+    return sorted(kept.values(), key=lambda run: (run.experiment, str(run.parameters)))
 
 
 def recorded() -> list[Record]:

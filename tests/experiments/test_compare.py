@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from experiments.suite import catalogue, cli, compare, provenance, recorded, records, run
+from experiments.suite import catalogue, cli, compare, provenance, recorded, records, report, run
 from experiments.suite.conclusions import Conclusion, Conclusions, Quantity, to_text
 from experiments.suite.errors import UserError
 from experiments.suite.storage import FolderStore
@@ -212,6 +212,20 @@ def test_the_report_as_json_and_with_records(tiny, store, capsys):
     assert "| Statement | here | mine |" in capsys.readouterr().out
     assert cli.main([*line, "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 2
+
+
+def test_a_statement_that_differs_gives_way_to_the_id(tiny, store):
+    runs = [
+        keep(store, tiny, [Conclusion("c", f"It starts at {n}.", "holds", "")], {"n": n})
+        for n in (3, 9)
+    ]
+    assert report.markdown(runs).splitlines()[4] == "| `c` | holds | holds |"
+
+
+def test_of_equal_runs_the_latest_is_reported(tiny, store):
+    later = {"softmax_ref": "0" * 64, "started": "2026-02-01T00:00:00+00:00"}
+    runs = [keep(store, tiny, []), keep(store, tiny, [], **later), keep(store, tiny, [], {"n": 9})]
+    assert set(map(id, records.latest(runs))) == set(map(id, runs[1:]))
 
 
 # --- record ---------------------------------------------------------------------------------
