@@ -213,7 +213,16 @@ def reheated(p, T):
     return [v / mpmath.fsum(powers) for v in powers]
 
 
+def bfloat16_by_nint(x):
+    """Divide by the ulp, take mpmath's nearest integer (ties to even), and multiply again."""
+    x = mpmath.mpf(x)
+    exponent = max(mpmath.frexp(x)[1] - 1, -126) - 7 if x else 0
+    y = mpmath.ldexp(mpmath.nint(mpmath.ldexp(x, -exponent)), exponent)
+    return mpmath.sign(x) * mpmath.inf if abs(y) >= mpmath.mpf(2) ** 128 else y
+
+
 SECOND_SOURCE = {
+    "formats-round": bfloat16_by_nint,
     "properties-inverse": centred_logs,
     "properties-reheat": reheated,
     "entropy-kl": divergence_by_cases,
