@@ -213,6 +213,16 @@ def reheated(p, T):
     return [v / mpmath.fsum(powers) for v in powers]
 
 
+def gradient_of_weighted_mean(x, t, w):
+    """Weighted p − y over the sum of weights, from copies: row b counts 4·w[t_b] times."""
+    copies = [0 if i == -100 else int(4 * w[i]) for i in t]
+    rows = [mp_softmax(row) for row in x]
+    return [
+        [k * (p - (1 if j == i else 0)) / sum(copies) for j, p in enumerate(row)]
+        for row, i, k in zip(rows, t, copies, strict=True)
+    ]
+
+
 def bfloat16_by_nint(x):
     """Divide by the ulp, take mpmath's nearest integer (ties to even), and multiply again."""
     x = mpmath.mpf(x)
@@ -223,6 +233,7 @@ def bfloat16_by_nint(x):
 
 SECOND_SOURCE = {
     "formats-round": bfloat16_by_nint,
+    "gradient-batch": gradient_of_weighted_mean,
     "properties-inverse": centred_logs,
     "properties-reheat": reheated,
     "entropy-kl": divergence_by_cases,
