@@ -1,0 +1,205 @@
+"""Softmax by rows: a first stage over everything, then the later ones over what it leaves open."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..formats import Format
+from . import doubledouble, extended, multiprecision
+from .blocks import BLOCK, groups
+from .certificates import Recorder
+from .errorfree import Array, Pair, divide, two_prod, two_sum
+from .extended import Extended
+from .rounding import Decision, decide_scaled
+from .rows import (
+    DOUBLE_DOUBLE,
+    EXACT,
+    MULTIPRECISION,
+    WORKING,
+    Group,
+    Ints,
+    double_double_sums,
+    extended_sums,
+    one_plus,
+    prepared,
+)
+from .working import Working
+
+#: Below, products of the extended stage could underflow.
+_SMALL = -600.0
+#: e^−746 is less than half the least positive float64.
+_ZERO = -746.0
+
+Values = NDArray[np.generic]
+
+
+def softmax_rows(x: Values, fmt: Format, record: Recorder) -> Values:
+    """Correctly rounded softmax of the rows of a two-dimensional array, n ≥ 1."""
+    out = np.empty_like(x, order="C")
+    maxima = np.empty(x.shape[0])
+    if fmt.precision == 53:
+        first = _Extended(x.shape, out, record)
+    else:
+        first = _Working(x.shape, out, record, fmt)
+    left = [np.zeros(0, np.int64)]
+    for group in prepared(x):
+        maxima[group.rows] = group.maximum
+        found = first(group)
+        settled = group.special | group.equal
+        left.append(found[~settled[found // x.shape[1]]] + group.rows.start * x.shape[1])
+        if settled.any():
+            _settle(group, fmt, out, record)
+    _later(x, fmt, out, record, np.concatenate(left), maxima, first.sums)
+    return out
+
+
+class _Working:
+    """First stage of the narrower formats."""
+
+    sums = None
+
+    def __init__(self, shape: tuple[int, int], out: Values, record: Recorder, fmt: Format) -> None:
+        self._evaluate = Working(max(BLOCK, shape[1]))
+        self._out, self._record, self._fmt = out, record, fmt
+
+    def __call__(self, group: Group) -> Ints:
+        """Write results; return the indices, within the group, of what is open."""
+        n = group.x.shape[1]
+        e, reciprocal, error = self._evaluate(group.x.reshape(-1), n, group.maximum[:, None])
+        e = e.reshape(group.x.shape)
+        low, high = e * (reciprocal * (1 - error)), e * (reciprocal * (1 + error))
+        if self._record.wanted:
+            floor = e < 1e-290  # raised from below: the lower end does not hold
+            self._record.write(_flat(group), WORKING, *_ends(np.where(floor, 0, low), high))
+        below, above = self._round(low), self._round(high)
+        self._out[group.rows] = below
+        bits = f"u{below.dtype.itemsize}"
+        return np.flatnonzero(below.view(bits) != above.view(bits))
+
+    def _round(self, x: Array) -> Values:
+        if self._fmt.name == "float32":
+            return x.astype(np.float32)
+        return np.asarray(self._fmt.round(x))
+
+
+def _ends(low: Array, high: Array) -> tuple[Array, float, Array]:
+    return low.reshape(-1), 0.0, (high - low).reshape(-1)
+
+
+def _flat(group: Group) -> slice:
+    """Where the group stands among all entries."""
+    n = group.x.shape[1]
+    return slice(group.rows.start * n, group.rows.stop * n)
+
+
+class _Extended:
+    """First stage of float64."""
+
+    def __init__(self, shape: tuple[int, int], out: Array, record: Recorder) -> None:
+        self._evaluate = Extended(max(BLOCK, shape[1]))
+        self._out, self._record = out.reshape(-1), record
+        self.sums = np.empty((2, shape[0]))
+
+    def __call__(self, group: Group) -> Ints:
+        """Write results; return the indices, within the group, of what is open."""
+        x, n, where = group.x.reshape(-1), group.x.shape[1], _flat(group)
+        t = self._evaluate.sums(x, n, group.maximum[:, None], group.flat_where)
+        self.sums[:, group.rows] = t
+        total = one_plus(t)
+        left = self._evaluate.entries(x.size, n, total, self._out[where])
+        if self._record.wanted:
+            ends = self._evaluate.enclosures(x.size, n, total, self._out[where])
+            self._record.write(where, WORKING, self._out[where], *ends)
+        if group.spread > -_SMALL:
+            left = self._small(group, left)
+        return left
+
+    def _small(self, group: Group, left: Ints) -> Ints:
+        """Entries whose products may have underflowed are zero, or open."""
+        z = (group.x - group.maximum[:, None]).reshape(-1)
+        zero = np.flatnonzero(z < _ZERO)
+        start = _flat(group).start
+        self._out[start + zero] = 0.0
+        self._record.write(start + zero, WORKING, 0.0, 0.0, 0.0)
+        return np.union1d(left[z[left] >= _SMALL], np.flatnonzero((z >= _ZERO) & (z < _SMALL)))
+
+
+def _settle(group: Group, fmt: Format, out: Values, record: Recorder) -> None:
+    """Rows without a finite maximum are nan; m equal finite entries give 1/m, and 0 at −inf."""
+    rows = np.flatnonzero(group.special)
+    out[group.rows.start + rows] = np.nan
+    record.write(_entries(group, rows), EXACT, np.nan, np.nan, np.nan)
+    rows = np.flatnonzero(group.equal)
+    m = group.count[rows].astype(np.float64)
+    quotient = 1 / m
+    product, error = two_prod(quotient, m)
+    rest = ((1 - product) - error) / m
+    decision = decide_scaled(fmt, quotient, rest, 0.0, np.zeros(rows.size, np.int64))
+    finite = np.isfinite(group.x[rows])
+    values = np.where(finite, decision.value[:, None], 0.0)
+    out[group.rows.start + rows] = values.astype(out.dtype)
+    repeated = (np.where(finite, part[:, None], 0.0).ravel() for part in _parts(decision))
+    record.write(_entries(group, rows), EXACT, *repeated)
+
+
+def _parts(decision: Decision) -> tuple[Array, Array, Array]:
+    return decision.anchor, decision.low, decision.high
+
+
+def _entries(group: Group, rows: Ints) -> Ints:
+    """Indices among all entries of the entries of some rows of the group."""
+    n = group.x.shape[1]
+    return ((group.rows.start + rows)[:, None] * n + np.arange(n)).ravel()
+
+
+def _later(
+    x: Values,
+    fmt: Format,
+    out: Values,
+    record: Recorder,
+    index: Ints,
+    maxima: Array,
+    sums: Array | None,
+) -> None:
+    """Double-double for the entries in `index`, again with better sums, then multiprecision."""
+    n = x.shape[1]
+    flat_x, flat_out = x.reshape(-1), out.reshape(-1)
+
+    def decide(index: Ints, t: Pair, error: float) -> Ints:
+        left = [np.zeros(0, np.int64)]
+        for part in groups(index.size, 1):
+            chosen = index[part]
+            pair = (t[0][part], t[1][part])
+            values = flat_x[chosen].astype(np.float64)
+            decision = _double_double(values, maxima[chosen // n], pair, error, fmt)
+            done = decision.decided
+            flat_out[chosen[done]] = decision.value[done].astype(out.dtype)
+            record.write(chosen[done], DOUBLE_DOUBLE, *(a[done] for a in _parts(decision)))
+            left.append(chosen[~done])
+        return np.concatenate(left)
+
+    rows, inverse = np.unique(index // n, return_inverse=True)
+    known = extended_sums(x, rows) if sums is None else (sums[0][rows], sums[1][rows])
+    index = decide(index, (known[0][inverse], known[1][inverse]), extended.SUM_ERROR)
+    rows, inverse = np.unique(index // n, return_inverse=True)
+    (high, low), exponent = double_double_sums(x, rows)
+    scale = np.maximum(exponent, -2000).astype(np.int32)
+    known = np.ldexp(high, scale), np.ldexp(low, scale)
+    index = decide(index, (known[0][inverse], known[1][inverse]), doubledouble.SUM_ERROR)
+    for row in np.unique(index // n):
+        exact_row = multiprecision.Row(x[row].astype(np.float64))
+        for i in index[index // n == row]:
+            found = multiprecision.softmax_entry(exact_row, float(flat_x[i]), fmt)
+            flat_out[i] = found.value
+            record.write(i, MULTIPRECISION, *found.offsets())
+
+
+def _double_double(values: Array, maxima: Array, t: Pair, error: float, fmt: Format) -> Decision:
+    """e^(x − max)/(1 + T) with relative error 1.25 times that of T, and its rounding test."""
+    zh, zl = two_sum(values, -maxima)
+    below = zh < doubledouble.FLOOR
+    zh, zl = np.where(below, doubledouble.FLOOR, zh), np.where(below, 0.0, zl)
+    mantissa, exponent = doubledouble.exponential(zh, zl)
+    high, low = divide(mantissa, one_plus(t))
+    return decide_scaled(fmt, high, low, 1.25 * error, exponent)
