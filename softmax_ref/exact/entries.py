@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from . import doubledouble, extended, multiprecision
 from .blocks import BLOCK, groups
 from .certificates import Recorder
 from .errorfree import Array, Pair, divide, two_prod, two_sum
-from .extended import Extended
+from .extended import Extended, exponential_error
 from .rounding import Decision, decide_scaled
 from .rows import (
     DOUBLE_DOUBLE,
@@ -20,11 +22,12 @@ from .rows import (
     Group,
     Ints,
     double_double_sums,
+    extended_arguments,
     extended_sums,
     one_plus,
     prepared,
 )
-from .working import Working
+from .working import Working, relative_error
 
 #: Below, products of the extended stage could underflow.
 _SMALL = -600.0
@@ -50,46 +53,52 @@ def softmax_rows(x: Values, fmt: Format, record: Recorder) -> Values:
         left.append(found[~settled[found // x.shape[1]]] + group.rows.start * x.shape[1])
         if settled.any():
             _settle(group, fmt, out, record)
-    _later(x, fmt, out, record, np.concatenate(left), maxima, first.sums)
+    index = np.concatenate(left)
+    if index.size:
+        _later(x, fmt, out, record, index, maxima, first.known)
     return out
 
 
 class _Working:
     """First stage of the narrower formats."""
 
-    sums = None
-
     def __init__(self, shape: tuple[int, int], out: Values, record: Recorder, fmt: Format) -> None:
         self._evaluate = Working(max(BLOCK, shape[1]))
-        self._out, self._record, self._fmt = out, record, fmt
+        self._above = np.empty(BLOCK, out.dtype)
+        self._out, self._record, self._fmt = out.reshape(-1), record, fmt
 
     def __call__(self, group: Group) -> Ints:
         """Write results; return the indices, within the group, of what is open."""
-        n = group.x.shape[1]
-        e, reciprocal, error = self._evaluate(group.x.reshape(-1), n, group.maximum[:, None])
-        e = e.reshape(group.x.shape)
-        low, high = e * (reciprocal * (1 - error)), e * (reciprocal * (1 + error))
-        if self._record.wanted:
-            floor = e < 1e-290  # raised from below: the lower end does not hold
-            self._record.write(_flat(group), WORKING, *_ends(np.where(floor, 0, low), high))
-        below, above = self._round(low), self._round(high)
-        self._out[group.rows] = below
-        bits = f"u{below.dtype.itemsize}"
-        return np.flatnonzero(below.view(bits) != above.view(bits))
+        n, start = group.given.shape[1], _flat(group).start
+        e, reciprocal = self._evaluate(
+            group.given.reshape(-1), n, group.maximum[:, None], group.spread
+        )
+        left = []
+        for at, low, high in self._evaluate.ends(
+            e, n, reciprocal, relative_error(group.spread)
+        ):
+            where = slice(start + at.start, start + at.stop)
+            if self._record.wanted:
+                low *= e[at] > 1e-290  # what was raised from below has 0 as its lower end
+                self._record.write(where, WORKING, low, 0.0, high - low)
+            below, above = self._out[where], self._above[: low.size]
+            self._round(low, below)
+            self._round(high, above)
+            bits = f"u{below.dtype.itemsize}"
+            left.append(np.flatnonzero(below.view(bits) != above.view(bits)) + at.start)
+        return np.concatenate(left)
 
-    def _round(self, x: Array) -> Values:
-        if self._fmt.name == "float32":
-            return x.astype(np.float32)
-        return np.asarray(self._fmt.round(x))
+    def known(self, x: Values, rows: Ints) -> tuple[Pair, Array]:
+        """T of some rows and the relative error of its terms."""
+        return extended_sums(x, rows)
 
-
-def _ends(low: Array, high: Array) -> tuple[Array, float, Array]:
-    return low.reshape(-1), 0.0, (high - low).reshape(-1)
+    def _round(self, x: Array, out: Values) -> None:
+        np.copyto(out, x if self._fmt.name == "float32" else self._fmt.round(x), casting="same_kind")
 
 
 def _flat(group: Group) -> slice:
     """Where the group stands among all entries."""
-    n = group.x.shape[1]
+    n = group.given.shape[1]
     return slice(group.rows.start * n, group.rows.stop * n)
 
 
@@ -99,13 +108,14 @@ class _Extended:
     def __init__(self, shape: tuple[int, int], out: Array, record: Recorder) -> None:
         self._evaluate = Extended(max(BLOCK, shape[1]))
         self._out, self._record = out.reshape(-1), record
-        self.sums = np.empty((2, shape[0]))
+        self._sums, self._errors = np.empty((2, shape[0])), np.empty(shape[0])
 
     def __call__(self, group: Group) -> Ints:
         """Write results; return the indices, within the group, of what is open."""
         x, n, where = group.x.reshape(-1), group.x.shape[1], _flat(group)
-        t = self._evaluate.sums(x, n, group.maximum[:, None], group.flat_where)
-        self.sums[:, group.rows] = t
+        t = self._evaluate.sums(*extended_arguments(group))
+        self._sums[:, group.rows] = t
+        self._errors[group.rows] = exponential_error(group.spread)
         total = one_plus(t)
         left = self._evaluate.entries(x.size, n, total, self._out[where])
         if self._record.wanted:
@@ -114,6 +124,10 @@ class _Extended:
         if group.spread > -_SMALL:
             left = self._small(group, left)
         return left
+
+    def known(self, x: Values, rows: Ints) -> tuple[Pair, Array]:
+        """T of some rows and the relative error of its terms."""
+        return (self._sums[0][rows], self._sums[1][rows]), self._errors[rows]
 
     def _small(self, group: Group, left: Ints) -> Ints:
         """Entries whose products may have underflowed are zero, or open."""
@@ -160,33 +174,37 @@ def _later(
     record: Recorder,
     index: Ints,
     maxima: Array,
-    sums: Array | None,
+    known: Callable[[Values, Ints], tuple[Pair, Array]],
 ) -> None:
     """Double-double for the entries in `index`, again with better sums, then multiprecision."""
     n = x.shape[1]
     flat_x, flat_out = x.reshape(-1), out.reshape(-1)
 
-    def decide(index: Ints, t: Pair, error: float) -> Ints:
+    def decide(index: Ints, rows: Ints, t: Pair, error: Array) -> Ints:
+        total = one_plus(t)
         left = [np.zeros(0, np.int64)]
         for part in groups(index.size, 1):
             chosen = index[part]
-            pair = (t[0][part], t[1][part])
-            values = flat_x[chosen].astype(np.float64)
-            decision = _double_double(values, maxima[chosen // n], pair, error, fmt)
+            at = np.searchsorted(rows, chosen // n)
+            high, low, exponent = _numerators(flat_x[chosen], maxima[chosen // n])
+            quotient = divide((high, low), (total[0][at], total[1][at]))
+            decision = decide_scaled(fmt, *quotient, error[at] + 2.0**-97, exponent)
             done = decision.decided
             flat_out[chosen[done]] = decision.value[done].astype(out.dtype)
             record.write(chosen[done], DOUBLE_DOUBLE, *(a[done] for a in _parts(decision)))
             left.append(chosen[~done])
         return np.concatenate(left)
 
-    rows, inverse = np.unique(index // n, return_inverse=True)
-    known = extended_sums(x, rows) if sums is None else (sums[0][rows], sums[1][rows])
-    index = decide(index, (known[0][inverse], known[1][inverse]), extended.SUM_ERROR)
-    rows, inverse = np.unique(index // n, return_inverse=True)
-    (high, low), exponent = double_double_sums(x, rows)
+    rows = np.unique(index // n)
+    t, error = known(x, rows)
+    index = decide(index, rows, t, 1.01 * error + extended.SUM_ERROR / (1 + t[0]))
+    if not index.size:
+        return
+    rows = np.unique(index // n)
+    t, exponent = double_double_sums(x, rows)
     scale = np.maximum(exponent, -2000).astype(np.int32)
-    known = np.ldexp(high, scale), np.ldexp(low, scale)
-    index = decide(index, (known[0][inverse], known[1][inverse]), doubledouble.SUM_ERROR)
+    t = np.ldexp(t[0], scale), np.ldexp(t[1], scale)
+    index = decide(index, rows, t, np.full(rows.size, doubledouble.SUM_ERROR))
     for row in np.unique(index // n):
         exact_row = multiprecision.Row(x[row].astype(np.float64))
         for i in index[index // n == row]:
@@ -195,11 +213,11 @@ def _later(
             record.write(i, MULTIPRECISION, *found.offsets())
 
 
-def _double_double(values: Array, maxima: Array, t: Pair, error: float, fmt: Format) -> Decision:
-    """e^(x − max)/(1 + T) with relative error 1.25 times that of T, and its rounding test."""
-    zh, zl = two_sum(values, -maxima)
+def _numerators(x: Values, maxima: Array) -> tuple[Array, Array, Ints]:
+    """e^(x − max) as a double-double and a power of two."""
+    zh, zl = two_sum(x.astype(np.float64), -maxima)
     below = zh < doubledouble.FLOOR
-    zh, zl = np.where(below, doubledouble.FLOOR, zh), np.where(below, 0.0, zl)
-    mantissa, exponent = doubledouble.exponential(zh, zl)
-    high, low = divide(mantissa, one_plus(t))
-    return decide_scaled(fmt, high, low, 1.25 * error, exponent)
+    mantissa, exponent = doubledouble.exponential(
+        np.where(below, doubledouble.FLOOR, zh), np.where(below, 0.0, zl)
+    )
+    return *mantissa, exponent

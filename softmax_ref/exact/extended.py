@@ -9,59 +9,73 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .blocks import Buffers, fold_sum, pieces, sum_of_pieces
-from .errorfree import Array, Pair, divide, fast_two_sum
+from .blocks import WIDTH, Buffers, pieces, sum_of_pieces
+from .errorfree import Array, Pair, fast_two_sum
 from .tables import SIZE, tables
 from .working import FLOOR
 
-#: Relative error of T = Σ e^(x − max) without the maximum (claim: thm-rounding-extended-sum).
-SUM_ERROR = 2.0**-73
+#: Error of adding up at most 1024 terms, relative to the largest (claim: lem-rounding-sum).
+SUM_ERROR = 2.0**-74
 #: Relative error of a softmax entry (claim: thm-rounding-extended-entry).
 ENTRY_ERROR = 2.0**-64
 _MAGIC = 1.5 * 2.0**52
 _MAGIC_39 = 1.5 * 2.0 ** (52 - 39)
-# e^r − 1 ≈ r + r²(B0 + B1 r + B2 r²) for |r| ≤ A: r⁵/120 is economised by Chebyshev's T₃.
-_A = 8.5e-5
-_B0, _B1, _B2 = 1 / 2, 1 / 6 + _A * _A / 160, 1 / 24
+_U = 2.0**-53
+
+
+def exponential_error(depth: float) -> float:
+    """Relative error of e^(x − max) where x_max − x ≤ `depth`.
+
+    Claim: prop-rounding-extended-exp.
+    """
+    return (3.2e-10 * min(depth, -FLOOR) + 7.7e-8) * _U
 
 
 class Extended:
     """e^(x − max) of a group of rows, and their sums without the maximum."""
 
     def __init__(self, longest: int) -> None:
-        self._buffers = Buffers("zh", "zl", "s", "t", "v", "index")
-        self._sum_buffers = Buffers("h", "rest")
+        self._buffers = Buffers(6)
         self.short, self.low = np.empty((2, longest))
 
-    def sums(self, x: Array, n: int, maximum: Array, where: np.ndarray) -> Pair:
-        """T by rows; `maximum` is a column, `where` the flat index of one maximum of each row.
+    def sums(
+        self, x: Array, n: int, maximum: Array, where: NDArray[np.int64], depth: float
+    ) -> Pair:
+        """T = Σ e^(x − max) without one maximum, by rows.
 
+        `x` is a flat run of rows, `maximum` a column, `where` has the flat index of one maximum of
+        each row, and no entry is more than `depth` below it.
+        The error is ``exponential_error(depth)`` relative to T, and 2^−74 relative to the largest
+        term; and an absolute n·2^−990, for terms below e^−690 are raised to it.
         Afterwards ``short`` and ``low`` hold F and U + V (rounded once) of each entry.
         """
         short, low = self.short[: x.size], self.low[: x.size]
         high_sums, rest_sums, start = [], [], 0
         for piece, f, w in zip(pieces(x, n), pieces(short, n), pieces(low, n), strict=True):
-            high, tiny = self._exponentials(piece, maximum, f)
+            high, tiny, free = self._exponentials(piece, maximum, depth, f)
             stop = start + piece.size
             f.ravel()[where[(where >= start) & (where < stop)] - start] = 0.0
-            h, rest = self._exact_sum(f, high, tiny)
+            h, rest = _exact_sum(f, high, tiny, *free)
             np.add(high, tiny, out=w)
             high_sums.append(h)
             rest_sums.append(rest)
             start = stop
         short[where] = 1.0
-        if maximum.size == 1:
+        if n > WIDTH:
             return sum_of_pieces(high_sums + rest_sums)
         return fast_two_sum(high_sums[0], rest_sums[0])
 
-    def _exponentials(self, x: Array, maximum: Array, f: Array) -> Pair:
-        """Fill `f` with F, and return U and V: e^(x − max) = F + U + V up to 2^−74."""
+    def _exponentials(
+        self, x: Array, maximum: Array, depth: float, f: Array
+    ) -> tuple[Array, Array, tuple[Array, Array]]:
+        """Fill `f` with F, and return U, V and two free arrays: e^(x − max) ≈ F + U + V."""
         table = tables()
         zh, zl, s, t, v, index = self._buffers.like(x)
         index = index.view(np.int64)
         _difference(x, maximum, zh, zl, s, t)
-        if np.minimum.reduce(zh, axis=None) < FLOOR:
+        if depth > -FLOOR:
             cut = ~(zh >= FLOOR)
             zh[cut], zl[cut] = FLOOR, 0.0
         np.multiply(zh, table.inverse, out=s)
@@ -81,11 +95,13 @@ class Extended:
         np.take(table.short_bits, index, out=f.view(np.int64), mode="clip")
         bits <<= 40
         f.view(np.int64)[...] += bits
-        # g = r²(B0 + B1 r + B2 r²), q = r + g
-        np.multiply(v, _B2, out=s)
-        s += _B1
+        # g = r²(1/2 + r(1/6 + r(1/24 + r/120))), q = r + g
+        np.multiply(v, 1 / 120, out=s)
+        s += 1 / 24
         s *= v
-        s += _B0
+        s += 1 / 6
+        s *= v
+        s += 1 / 2
         np.multiply(v, v, out=t)
         s *= t
         np.add(v, s, out=t)
@@ -99,21 +115,7 @@ class Extended:
         t += zl
         s *= f
         t *= f
-        return s, t
-
-    def _exact_sum(self, f: Array, high: Array, tiny: Array) -> Pair:
-        """Sums of the rows of F + U + V: high parts without error, and the rest."""
-        h, rest = self._sum_buffers.like(f)
-        largest = np.maximum.reduce(f, axis=1, keepdims=True)
-        scale = (largest.view(np.int64) >> 52 << 52).view(np.float64)  # 2^⌊log₂ largest⌋
-        unit = scale * 2.0 ** (2 + math.ceil(math.log2(f.shape[1])))
-        np.add(f, high, out=h)
-        h += unit
-        h -= unit  # a multiple of 2^−52·unit: such numbers add without error
-        np.subtract(f, h, out=rest)
-        rest += high
-        rest += tiny
-        return np.add.reduce(h, axis=1), fold_sum(rest)
+        return s, t, (zh, v)
 
     def entries(self, size: int, n: int, total: Pair, out: Array) -> Array:
         """Write the lower ends of softmax's enclosures to `out`; return where the ends differ.
@@ -162,10 +164,26 @@ def _difference(x: Array, maximum: Array, zh: Array, zl: Array, s: Array, t: Arr
     np.subtract(t, s, out=zl)
 
 
+def _exact_sum(f: Array, high: Array, tiny: Array, h: Array, rest: Array) -> Pair:
+    """Sums of the rows of F + U + V: high parts without error, and the rest."""
+    largest = np.maximum.reduce(f, axis=1, keepdims=True)
+    scale = (largest.view(np.int64) >> 52 << 52).view(np.float64)  # 2^⌊log₂ largest⌋
+    unit = scale * 2.0 ** (2 + math.ceil(math.log2(f.shape[1])))
+    np.add(f, high, out=h)
+    h += unit
+    h -= unit  # a multiple of 2^−52·unit: such numbers add without error
+    np.subtract(f, h, out=rest)
+    rest += high
+    rest += tiny
+    return np.add.reduce(h, axis=1), np.add.reduce(rest, axis=1)
+
+
 def _reciprocal(total: Pair) -> tuple[Array, Array, Array, Array]:
     """1/S rounded; its first 26 bits; the rest less and plus 2^−64 of it."""
-    one = (np.ones_like(total[0]), np.zeros_like(total[0]))
-    high, low = divide(one, total)
-    first = (high.view(np.int64) >> 27 << 27).view(np.float64)
-    rest = (high - first) + low
-    return high, first, rest - ENTRY_ERROR * high, rest + ENTRY_ERROR * high
+    high, low = total
+    reciprocal = 1 / high
+    first = (reciprocal.view(np.int64) >> 27 << 27).view(np.float64)
+    upper = (high.view(np.int64) >> 27 << 27).view(np.float64)
+    rest = (((1 - upper * first) - (high - upper) * first) - low * first) * reciprocal
+    error = ENTRY_ERROR * reciprocal
+    return reciprocal, first, rest - error, rest + error

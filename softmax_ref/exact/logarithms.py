@@ -12,7 +12,7 @@ from . import doubledouble, extended, multiprecision
 from .blocks import BLOCK, groups
 from .certificates import Recorder
 from .errorfree import Array, Pair, two_sum
-from .extended import Extended
+from .extended import Extended, exponential_error
 from .rounding import Decision, decide_scaled, decide_sum, nearest
 from .rows import (
     DOUBLE_DOUBLE,
@@ -22,6 +22,7 @@ from .rows import (
     Group,
     Ints,
     double_double_sums,
+    extended_arguments,
     prepared,
 )
 
@@ -46,13 +47,6 @@ class _Logs:
         return _Logs(self.high[rows], self.low[rows], self.under[rows], self.over[rows])
 
 
-def _first_logs(t: Pair, n: int) -> _Logs:
-    """From the sums of the extended stage (claim: prop-rounding-log-sum)."""
-    high, low = doubledouble.log1p(t)
-    error = 1.01 * (extended.SUM_ERROR + doubledouble.LOG_ERROR) * high + n * 2.0**-990
-    return _Logs(high, low, -error, error)
-
-
 def _second_logs(t: Pair, exponent: Ints) -> _Logs:
     """From the sums of the double-double stage."""
     tiny = exponent < _NEGLIGIBLE
@@ -75,19 +69,27 @@ class _Rows:
     limit: Array
     single: NDArray[np.bool_]
     sums: Array
+    error: Array
+
+
+def _first_logs(rows: _Rows, n: int) -> _Logs:
+    """From the sums of the extended stage (claim: prop-rounding-log-sum)."""
+    high, low = doubledouble.log1p((rows.sums[0], rows.sums[1]))
+    relative = rows.error + extended.SUM_ERROR + doubledouble.LOG_ERROR
+    error = 1.01 * relative * high + n * 2.0**-990
+    return _Logs(high, low, -error, error)
 
 
 def _sweep(x: Values) -> _Rows:
     count, n = x.shape
-    rows = _Rows(np.empty(count), np.empty(count), np.zeros(count, np.bool_), np.empty((2, count)))
+    rows = _Rows(np.empty(count), np.empty(count), np.zeros(count, np.bool_), np.empty((2, count)), np.empty(count))
     evaluate = Extended(max(BLOCK, n))
     for group in prepared(x):
         rows.maximum[group.rows] = group.maximum
         rows.limit[group.rows] = group.limit
         rows.single[group.rows] = group.equal & (group.count == 1)
-        rows.sums[:, group.rows] = evaluate.sums(
-            group.x.reshape(-1), n, group.maximum[:, None], group.flat_where
-        )
+        rows.sums[:, group.rows] = evaluate.sums(*extended_arguments(group))
+        rows.error[group.rows] = exponential_error(group.spread)
     return rows
 
 
@@ -101,7 +103,7 @@ def logsumexp_rows(x: Values, fmt: Format, record: Recorder) -> Values:
     index = np.flatnonzero(~(special | rows.single))
     # max + L = max − 0 − (−L)
     ladder = _Ladder(x, fmt, out, record, rows, lambda i: (rows.maximum[i], np.zeros(i.size), i))
-    ladder.climb(index, _first_logs(rows.sums, x.shape[1]), sign=-1)
+    ladder.climb(index, _first_logs(rows, x.shape[1]), sign=-1)
     return out
 
 
@@ -110,7 +112,7 @@ def log_softmax_rows(x: Values, fmt: Format, record: Recorder) -> Values:
     n = x.shape[1]
     out = np.empty_like(x, order="C")
     rows = _sweep(x)
-    logs = _first_logs(rows.sums, n)
+    logs = _first_logs(rows, n)
     left = [np.zeros(0, np.int64)]
     for group in prepared(x):
         found = _first(group, fmt, logs, out, record)
