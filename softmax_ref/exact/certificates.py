@@ -19,9 +19,11 @@ from .rows import STAGES
 class Certificate:
     """Why each returned entry is the correctly rounded one.
 
-    The true value lies between anchor + low and anchor + high, and every number between them
-    rounds to the returned entry. Where the result is nan or infinite by the rules for the edges
-    the three are nan.
+    The true value lies between anchor + low and anchor + high, and where none of the format's
+    rounding boundaries lies between these two, that alone shows the entry correctly rounded.
+    (The ends are rounded outwards. A true value closer than 2^−100, relatively, to a boundary may
+    therefore have an enclosure that reaches over it, though the test itself was sharper.)
+    Where the result is nan or infinite by the rules for the edges the three are nan.
 
     Attributes
     ----------

@@ -15,8 +15,10 @@ from .tables import SIZE, tables
 SUM_ERROR = 2.0**-98
 #: Relative error of log1p beyond what it inherits (claim: prop-rounding-log1p).
 LOG_ERROR = 2.0**-87
-#: Exponents below are left out or raised to it: e^−760 is less than half the least number.
-FLOOR = -760.0
+#: Terms below e^−900 are left out: where the others are as small, all results round to zero.
+FLOOR = -900.0
+#: Power of two beside a T without any terms.
+_NOTHING = -2000
 
 
 def exponential(zh: Array, zl: Array) -> tuple[Pair, NDArray[np.int64]]:
@@ -70,19 +72,15 @@ def sums(x: Array, maximum: Array, where: NDArray[np.int64]) -> tuple[Pair, NDAr
             part[inside.nonzero()[0], local[inside]] = 0.0
             part[cut] = 0.0
         parts.append(_fold(mantissa, s))
-    return _fold(
-        (
-            np.stack([p[0][0] for p in parts], axis=1),
-            np.stack([p[0][1] for p in parts], axis=1),
-        ),
-        np.stack([p[1] for p in parts], axis=1),
+    high, low, s = (
+        np.stack(column, axis=1) for column in zip(*((*m, e) for m, e in parts), strict=True)
     )
+    return _fold((high, low), s)
 
 
 def _fold(mantissa: Pair, s: NDArray[np.int64]) -> tuple[Pair, NDArray[np.int64]]:
     """Sum of 2^s·mantissa along rows, with a power of two taken out; ⌈log₂ n⌉ additions deep."""
-    nothing = -(2**20)
-    top = np.where(mantissa[0] > 0, s, nothing).max(axis=1)
+    top = np.where(mantissa[0] > 0, s, _NOTHING).max(axis=1)
     shift = np.maximum(s - top[:, None], -1000).astype(np.int32)
     high, low = (np.ldexp(part, shift) for part in mantissa)
     n = high.shape[1]
@@ -91,7 +89,7 @@ def _fold(mantissa: Pair, s: NDArray[np.int64]) -> tuple[Pair, NDArray[np.int64]
         left, right = np.s_[:, :half], np.s_[:, n - half : n]
         high[left], low[left] = add((high[left], low[left]), (high[right], low[right]))
         n -= half
-    return (high[:, 0], low[:, 0]), np.where(top == nothing, 0, top)
+    return (high[:, 0], low[:, 0]), top
 
 
 def log1p(t: Pair) -> Pair:

@@ -30,8 +30,10 @@ Values = NDArray[np.generic]
 
 #: From here on differences of two numbers may overflow: all are scaled by ¼ first.
 _LARGE = 2.0**1000
-#: Exponent of T below which only the sign of L matters beside another number.
+#: Exponent of T below which only the sign of L matters beside x − max: that is a rounding boundary
+#: or more than 2^−860 from the next (claim: lem-rounding-tiny).
 _NEGLIGIBLE = -900
+_SOME, _MORE = 2.0**-900, 2.0**-860
 
 
 @dataclass
@@ -56,8 +58,8 @@ def _second_logs(t: Pair, exponent: Ints) -> _Logs:
     return _Logs(
         np.where(tiny, 0.0, high),
         np.where(tiny, 0.0, low),
-        np.where(tiny, 2.0**-1074, -error),
-        np.where(tiny, 2.0**-860, error),
+        np.where(tiny, _SOME, -error),
+        np.where(tiny, _MORE, error),
     )
 
 
@@ -246,6 +248,9 @@ def _difference(x: Array, maximum: Array, logs: _Logs, sign: int, fmt: Format) -
     ends = (r - sign * logs.under * scale, r - sign * logs.over * scale)
     slack = np.abs(r) * 2.0**-52
     decision = decide_sum(fmt, s, p, np.minimum(*ends) - slack, np.maximum(*ends) + slack)
+    widening = np.where(logs.under > 0, _SOME, 0.0)  # there L was only known to be positive
+    decision.low -= widening
+    decision.high += widening
     return _unscaled(decision, scale)
 
 

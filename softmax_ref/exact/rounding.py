@@ -83,8 +83,8 @@ def decide_scaled(
     e = relative * np.abs(high) * (1 + 2.0**-40)
     scale = np.maximum(exponent, -1150).astype(np.int32)
     if fmt.precision == 53:
-        small = np.frexp(high)[1] + scale <= -1021
-        unit = np.ldexp(1.5, np.where(small, 52 - 1074 - scale, 0))
+        small = np.frexp(high)[1] + scale <= -1022
+        unit = np.copysign(np.ldexp(1.0, np.where(small, 52 - 1074 - scale, 0)), high)
 
         def rounded(r: Array) -> Array:
             h, t = two_sum(unit, high)
