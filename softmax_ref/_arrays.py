@@ -7,8 +7,12 @@ arrive after its owner has imported it.
 
 from __future__ import annotations
 
+import difflib
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -25,7 +29,12 @@ WORKING_FORMAT = {
 
 def format_name(x: Any) -> str:
     """Name of the array's dtype, the same for NumPy and PyTorch: ``"float32"``."""
-    return x.dtype.name if isinstance(x.dtype, np.dtype) else str(x.dtype).removeprefix("torch.")
+    return _name(x.dtype)
+
+
+@cache  # NumPy builds the name anew each time
+def _name(dtype: Any) -> str:
+    return dtype.name if isinstance(dtype, np.dtype) else str(dtype).removeprefix("torch.")
 
 
 def is_integer(x: Any) -> bool:
@@ -47,22 +56,25 @@ def as_array(x: Any, name: str = "x") -> Any:
     dtype = format_name(array)
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; pass its data and where=~mask instead.")
+    if dtype in WORKING_FORMAT:
+        return array
     if is_integer(array) or dtype == "bool":
         xp = array_namespace(array)
         return xp.astype(array, xp.float64)
-    if dtype not in WORKING_FORMAT:
-        raise TypeError(
-            f"{name} must hold real numbers in one of {', '.join(WORKING_FORMAT)}, "
-            f"integers or booleans; got {dtype}."
-        )
-    return array
+    raise TypeError(
+        f"{name} must hold real numbers in one of {', '.join(WORKING_FORMAT)}, "
+        f"integers or booleans; got {dtype}."
+    )
 
 
 def widen(x: Any) -> Any:
     """`x` in the format in which the work is done: float32 for the half formats."""
+    wide = WORKING_FORMAT[format_name(x)]
+    if wide == format_name(x) and (is_torch_array(x) or x.dtype.isnative):
+        return x
     xp = array_namespace(x)
     with np.errstate(invalid="ignore"):  # a signalling nan
-        return xp.astype(x, getattr(xp, WORKING_FORMAT[format_name(x)]), copy=False)
+        return xp.astype(x, getattr(xp, wide))
 
 
 def like(value: Any, x: Any, name: str) -> Any:
@@ -114,6 +126,48 @@ def normalize_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, 
     return tuple(axes)
 
 
+def mask_of(where: Any, rows: Rows) -> Any:
+    """`where` as booleans laid out like the rows' data."""
+    given = where if is_torch_array(where) else np.asarray(where)
+    if format_name(given) != "bool":
+        raise TypeError(f"where must hold booleans; got {format_name(given)}.")
+    return rows.arrange(broadcast(given, rows, "where"))
+
+
+def broadcast(value: Any, rows: Rows, name: str) -> Any:
+    """`value` broadcast to the shape of the array that came, on its device."""
+    xp = rows.xp
+    if is_torch_array(rows.data):
+        value = xp.asarray(value, device=rows.data.device)
+    elif is_torch_array(value):
+        raise TypeError(f"{name} is a PyTorch tensor where the other argument is a NumPy array.")
+    try:
+        return xp.broadcast_to(value, rows.shape)
+    except (ValueError, RuntimeError):
+        raise ValueError(
+            f"{name} must have a shape that broadcasts to that of x, {rows.shape}; "
+            f"got {tuple(value.shape)}."
+        ) from None
+
+
+def one_of(value: Any, valid: tuple[str, ...], name: str) -> None:
+    """Raise ValueError, with the valid values and the nearest, unless `value` is one of them."""
+    if value not in valid:
+        near = difflib.get_close_matches(str(value), valid, n=1, cutoff=0)[0]
+        raise ValueError(
+            f"{name} must be one of {', '.join(valid)}; got {value!r}, nearest to {near!r}."
+        )
+
+
+def number(value: Any, name: str, allowed: str, test: Callable[[float], bool]) -> float:
+    """`value` as a float; TypeError unless it is a number, ValueError unless the test holds."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be {allowed}; got {value!r}.")
+    if not test(float(value)):
+        raise ValueError(f"{name} must be {allowed}; got {value!r}.")
+    return float(value)
+
+
 @dataclass(frozen=True)
 class Rows:
     """An array seen as rows: the reduced axes are the last one, in the working format.
@@ -134,12 +188,16 @@ class Rows:
 
     def arrange(self, y: Any) -> Any:
         """Any array of the original shape, laid out like `data`."""
+        if self.axes == (len(self.shape) - 1,):
+            return y
         y = self.xp.permute_dims(y, self.kept + self.axes)
         n = math.prod(self.shape[a] for a in self.axes)
         return self.xp.reshape(y, (*(self.shape[a] for a in self.kept), n))
 
     def full(self, y: Any) -> Any:
         """A result of the layout of `data`, back in the original shape and format."""
+        if self.axes == (len(self.shape) - 1,):
+            return self._finish(y)
         order = self.kept + self.axes
         y = self.xp.reshape(y, tuple(self.shape[a] for a in order))
         inverse = tuple(order.index(a) for a in range(len(order)))
@@ -154,15 +212,16 @@ class Rows:
 
     def _finish(self, y: Any) -> Any:
         """The one rounding to the format of the input; NumPy's 0-d results become scalars."""
-        with np.errstate(over="ignore", under="ignore"):  # inf and 0 are what the format has
-            y = self.xp.astype(y, self.dtype, copy=False)
+        if y.dtype != self.dtype:
+            with np.errstate(over="ignore", under="ignore"):  # inf and 0 are what the format has
+                y = self.xp.astype(y, self.dtype)
         return y[()] if isinstance(y, np.ndarray) and y.ndim == 0 else y
 
 
 def rows_of(x: Any, axis: int | tuple[int, ...] | None, name: str = "x") -> Rows:
     """Check `x` and lay it out as rows along `axis`."""
     x = as_array(x, name)
-    xp = array_namespace(x)
     shape = tuple(x.shape)
-    rows = Rows(None, xp, x.dtype, shape, normalize_axes(axis, len(shape)))
-    return Rows(rows.arrange(widen(x)), xp, x.dtype, shape, rows.axes)
+    axes = normalize_axes(axis, len(shape))
+    rows = Rows(widen(x), array_namespace(x), x.dtype, shape, axes)
+    return replace(rows, data=rows.arrange(rows.data))

@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
-#: Entries in a block: 32,768 of float64 are 256 KiB, and the chain holds about three such arrays.
-BLOCK = 32_768
+#: Bytes in a block. The chain holds two such arrays at a time, three at most: they stay in the
+#: second-level cache, or nearly, and a block is long enough to pay for the calls that it takes.
+BLOCK = 2**19
 
 _threads = 1
 
@@ -62,62 +62,83 @@ def get_num_threads() -> int:
     return _threads
 
 
+def block_length(x: Any) -> int:
+    """Number of entries of `x` in a block; for a PyTorch tensor, all of them.
+
+    On a GPU a block would be a kernel launch, and on a CPU PyTorch has threads of its own.
+    """
+    return BLOCK // x.itemsize if isinstance(x, np.ndarray) else max(math.prod(x.shape), 1)
+
+
 def pieces(x: Any) -> Iterator[slice]:
-    """Slices of the last axis, each of at most a block; a tensor's axis is one slice.
+    """Slices of the last axis, each of at most a block.
 
     Examples
     --------
     >>> import numpy as np
-    >>> list(pieces(np.zeros((1, 40_000))))
-    [slice(0, 32768, None), slice(32768, 65536, None)]
+    >>> list(pieces(np.zeros((1, 100_000))))
+    [slice(0, 65536, None), slice(65536, 131072, None)]
     """
-    n = x.shape[-1]
-    step = BLOCK if isinstance(x, np.ndarray) else max(n, 1)
-    return (slice(start, start + step) for start in range(0, n, step))
+    step = block_length(x)
+    return (slice(start, start + step) for start in range(0, x.shape[-1], step))
 
 
-def by_rows(function: Callable[..., Any], x: Any, *others: Any) -> Any:
-    """``function(x, *others)``, computed for blocks of rows at a time.
-
-    A PyTorch tensor is one block: on a GPU a block is a launch, and PyTorch has its own threads.
+def by_rows(fill: Callable[..., None], out: Any, x: Any, *others: Any) -> Any:
+    """Fill `out` from `x`, a block of rows at a time.
 
     Parameters
     ----------
-    function : callable
-        Takes arrays whose first axis is the rows, returns one such array.
+    fill : callable
+        ``fill(out, x, *others)`` takes blocks, arrays whose first axis is the rows, and fills the
+        first from the rest.
+    out : array whose leading axes are those of `x`
     x : array of shape (..., n)
     others : arrays whose leading axes are those of `x`
 
     Returns
     -------
-    array whose leading axes are those of `x`
+    `out`
     """
-    xp = array_namespace(x)
-    batch, n = tuple(x.shape[:-1]), x.shape[-1]
-    count = math.prod(batch)
-    arrays = [xp.reshape(a, (count, *a.shape[len(batch) :])) for a in (x, *others)]
-    step = max(1, BLOCK // max(n, 1))
+    batch = len(x.shape) - 1
+    count, n = math.prod(x.shape[:-1]), x.shape[-1]
+    flat = [a.reshape(count, *a.shape[batch:]) for a in (out, x, *others)]
+    step = max(1, block_length(x) // max(n, 1))
 
-    def compute(rows: slice) -> Any:
+    def fill_block(start: int) -> None:
         with np.errstate(all="ignore"):  # each function's docstring says what the edges give
-            return function(*(a[rows] for a in arrays))
+            fill(*(a[start : start + step] for a in flat))
 
-    if count <= step or not isinstance(x, np.ndarray):
-        result = compute(slice(None))
-        return xp.reshape(result, (*batch, *result.shape[1:]))
-
-    first = compute(slice(0, step))
-    result = np.empty((count, *first.shape[1:]), dtype=first.dtype)
-    result[:step] = first
-
-    def fill(start: int) -> None:
-        result[start : start + step] = compute(slice(start, start + step))
-
-    starts = range(step, count, step)
-    if _threads == 1:
+    starts = range(0, count, step)
+    if _threads == 1 or len(starts) == 1 or not isinstance(x, np.ndarray):
         for start in starts:
-            fill(start)
+            fill_block(start)
     else:
         with ThreadPoolExecutor(_threads) as pool:
-            list(pool.map(fill, starts))  # list() so that an exception in a thread is raised here
-    return result.reshape(*batch, *first.shape[1:])
+            list(pool.map(fill_block, starts))  # list() raises here what a thread has raised
+    return out
+
+
+def map_rows(function: Callable[..., Any], *arrays: Any, reduced: bool = False) -> Any:
+    """``function(*arrays)`` by blocks of rows for NumPy, at once for PyTorch.
+
+    For functions that make their result themselves, from operations that autograd can follow.
+
+    Parameters
+    ----------
+    function : callable
+        Gives an array of the shape of the first argument, or without its last axis if `reduced`.
+    arrays : arrays with the same leading axes
+    reduced : bool
+
+    Returns
+    -------
+    array of the dtype of the first of `arrays`
+    """
+    x = arrays[0]
+    if not isinstance(x, np.ndarray):
+        return function(*arrays)
+
+    def fill(out: Any, *blocks: Any) -> None:
+        out[...] = function(*blocks)
+
+    return by_rows(fill, np.empty(x.shape[:-1] if reduced else x.shape, x.dtype), *arrays)

@@ -1,13 +1,22 @@
-"""Derivatives of softmax: the Jacobian, and products with it that never form it."""
+"""Derivatives of softmax, log_softmax and logsumexp.
+
+The matrices, and the products with them that never form a matrix: JVP for a direction of the
+logits, VJP for a gradient with respect to the result.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
-from ._arrays import like, rows_of, same_shape
+from ._arrays import Rows, like, rows_of, same_shape
+from ._blocks import map_rows
 from ._products import complement, softmax_product
+from ._products import log_softmax_jvp as jvp_of_log
+from ._products import log_softmax_vjp as vjp_of_log
 from .stable import softmax_rows
 
 
@@ -80,13 +89,90 @@ def jacobian(x: Any, axis: int = -1) -> Any:
     >>> jacobian(np.zeros((3, 5)), axis=0).shape
     (5, 3, 3)
     """
-    rows = rows_of(x, axis)
-    xp = rows.xp
-    p = softmax_rows(rows.data, 1.0)
-    eye = xp.eye(p.shape[-1], dtype=p.dtype, device=p.device)
-    diagonal = p * complement(p)
-    J = xp.where(eye == 1, diagonal[..., None], -p[..., :, None] * p[..., None, :])
-    return rows.reduced(J)
+    rows = _vector_rows(x, axis)
+    return rows.reduced(_covariance(_probabilities(rows.data)))
+
+
+def logsumexp_hessian(x: Any, axis: int = -1) -> Any:
+    """Hessian of log-sum-exp for each vector along `axis`: the Jacobian of softmax.
+
+    The gradient of log-sum-exp is softmax, so its Hessian is :func:`jacobian`, which see.
+
+    Parameters
+    ----------
+    x, axis
+        As for :func:`jacobian`.
+
+    Returns
+    -------
+    array of shape (..., n, n), in the format of `x`
+        diag(p) − ppᵀ, symmetric and positive semidefinite.
+
+    Raises
+    ------
+    TypeError, ValueError, numpy.exceptions.AxisError
+        As :func:`jacobian`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logsumexp_hessian(np.array([0.0, 0.0]))
+    array([[ 0.25, -0.25],
+           [-0.25,  0.25]])
+    """
+    return jacobian(x, axis)
+
+
+def log_softmax_jacobian(x: Any, axis: int = -1) -> Any:
+    """Jacobian of log_softmax, I − 1pᵀ, for each vector along `axis`.
+
+    Parameters
+    ----------
+    x, axis
+        As for :func:`jacobian`.
+
+    Returns
+    -------
+    array of shape (..., n, n), in the format of `x`
+        ``[..., i, j]`` is ∂ log p_i / ∂x_j: 1 − p_i on the diagonal, −p_j elsewhere. Every row sums
+        to 0. The matrix is not symmetric.
+
+    Raises
+    ------
+    TypeError, ValueError, numpy.exceptions.AxisError
+        As :func:`jacobian`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_softmax_jacobian(np.array([0.0, np.log(3.0)]))
+    array([[ 0.75, -0.75],
+           [-0.25,  0.25]])
+    """
+    rows = _vector_rows(x, axis)
+    p = _probabilities(rows.data)
+    return rows.reduced(_with_diagonal(complement(p), -p[..., None, :]))
+
+
+def _vector_rows(x: Any, axis: Any) -> Rows:
+    if isinstance(axis, tuple) or axis is None:
+        raise TypeError(f"axis must be one integer; got {axis!r}.")
+    return rows_of(x, axis)
+
+
+def _probabilities(logits: Any) -> Any:
+    return softmax_rows(logits, 1.0) if logits.shape[-1] else logits
+
+
+def _covariance(p: Any) -> Any:
+    """diag(p) − ppᵀ."""
+    return _with_diagonal(p * complement(p), -p[..., :, None] * p[..., None, :])
+
+
+def _with_diagonal(diagonal: Any, elsewhere: Any) -> Any:
+    xp = array_namespace(diagonal)
+    i = xp.arange(diagonal.shape[-1], device=diagonal.device)
+    return xp.where(i[:, None] == i, diagonal[..., None], elsewhere)
 
 
 def softmax_jvp(x: Any, v: Any, axis: int = -1) -> Any:
@@ -119,7 +205,7 @@ def softmax_jvp(x: Any, v: Any, axis: int = -1) -> Any:
     >>> softmax_jvp(np.array([0.0, 0.0]), np.array([1.0, 0.0]))
     array([ 0.25, -0.25])
     """
-    return _product(x, v, axis, "v")
+    return _product(softmax_product, x, v, axis, "v")
 
 
 def softmax_vjp(x: Any, g: Any, axis: int = -1) -> Any:
@@ -151,11 +237,135 @@ def softmax_vjp(x: Any, g: Any, axis: int = -1) -> Any:
     >>> softmax_vjp(np.array([0.0, 0.0]), np.array([1.0, 0.0]))
     array([ 0.25, -0.25])
     """
-    return _product(x, g, axis, "g")
+    return _product(softmax_product, x, g, axis, "g")
 
 
-def _product(x: Any, v: Any, axis: int, name: str) -> Any:
-    rows = rows_of(x, axis)
+def log_softmax_jvp(x: Any, v: Any, axis: int = -1) -> Any:
+    """Jacobian of log_softmax at `x` times `v`: v − pᵀv, in O(n) time and memory.
+
+    Parameters
+    ----------
+    x, v, axis
+        As for :func:`softmax_jvp`.
+
+    Returns
+    -------
+    array of the shape and format of `x`
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ: "v must have the shape of x, (3,); got (2,)."
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_softmax_jvp(np.array([0.0, 0.0]), np.array([1.0, 0.0]))
+    array([ 0.5, -0.5])
+    """
+    return _product(jvp_of_log, x, v, axis, "v")
+
+
+def log_softmax_vjp(x: Any, g: Any, axis: int = -1) -> Any:
+    """Gradient with respect to `x` of Σ g·log_softmax(x): g − p Σ g, in O(n) time and memory.
+
+    The entry of the largest probability is computed as the negative sum of the others.
+
+    Parameters
+    ----------
+    x, g, axis
+        As for :func:`softmax_vjp`.
+
+    Returns
+    -------
+    array of the shape and format of `x`
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ: "g must have the shape of x, (3,); got (2,)."
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_softmax_vjp(np.array([0.0, 0.0]), np.array([1.0, 0.0]))
+    array([ 0.5, -0.5])
+    >>> log_softmax_vjp(np.array([40.0, 0.0]), np.array([1.0, 0.0]))
+    array([ 4.24835426e-18, -4.24835426e-18])
+    """
+    return _product(vjp_of_log, x, g, axis, "g")
+
+
+def logsumexp_jvp(x: Any, v: Any, axis: int = -1) -> Any:
+    """Derivative of log-sum-exp at `x` in the direction `v`: pᵀv.
+
+    Parameters
+    ----------
+    x, v, axis
+        As for :func:`softmax_jvp`.
+
+    Returns
+    -------
+    array of the shape of `x` without `axis`, in the format of `x`
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ: "v must have the shape of x, (3,); got (2,)."
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(logsumexp_jvp(np.array([0.0, 0.0]), np.array([1.0, 0.0])))
+    0.5
+    """
+    rows, v = _pair(x, v, axis, "v")
+    xp = rows.xp
+    y = map_rows(lambda x, v: xp.sum(_probabilities(x) * v, axis=-1), rows.data, v, reduced=True)
+    return rows.reduced(y)
+
+
+def logsumexp_vjp(x: Any, g: Any, axis: int = -1) -> Any:
+    """Gradient with respect to `x` of Σ g·logsumexp(x): g times the probabilities.
+
+    Parameters
+    ----------
+    x, axis
+        As for :func:`softmax_vjp`.
+    g : array of the shape of `x` without `axis`
+        Gradient with respect to the log-sum-exp. It is converted to the format of `x`.
+
+    Returns
+    -------
+    array of the shape and format of `x`
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit: "g must have the shape of x without its axis, (); got (2,)."
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logsumexp_vjp(np.array([0.0, 0.0]), 3.0)
+    array([1.5, 1.5])
+    """
+    rows = _vector_rows(x, axis)
+    g = like(g, rows.data, "g")
+    same_shape(g, rows.data[..., 0], "g", "x without its axis")
+    return rows.full(map_rows(lambda x, g: g[..., None] * _probabilities(x), rows.data, g))
+
+
+def _pair(x: Any, v: Any, axis: int, name: str) -> tuple[Rows, Any]:
+    rows = _vector_rows(x, axis)
     v = like(v, rows.data, name)
     same_shape(v, rows, name, "x")
-    return rows.full(softmax_product(softmax_rows(rows.data, 1.0), rows.arrange(v)))
+    return rows, rows.arrange(v)
+
+
+def _product(product: Callable[[Any, Any], Any], x: Any, v: Any, axis: int, name: str) -> Any:
+    """A product with a Jacobian, row by row; of nothing where there are no classes."""
+    rows, v = _pair(x, v, axis, name)
+    if rows.data.shape[-1] == 0:
+        return rows.full(rows.data)
+    return rows.full(map_rows(lambda x, v: product(_probabilities(x), v), rows.data, v))

@@ -59,7 +59,7 @@ class Format:
         """u = 2^−precision: the largest relative error of rounding a number in normal range."""
         return 2.0**-self.precision
 
-    def _round(self, x: Any) -> np.ndarray:
+    def _round(self, x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
         """`x` (float64) rounded to the format, as float64."""
         x = np.asarray(x, dtype=np.float64)
         if self.precision == 53:

@@ -1,19 +1,20 @@
-"""Cross-entropy of softmax, its gradient and the product with its Hessian."""
+"""Entropy, divergence, and cross-entropy with its gradient and the product with its Hessian."""
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
-from ._arrays import Rows, format_name, is_integer, like, rows_of, same_shape
-from ._blocks import by_rows
+from ._arrays import Rows, format_name, is_integer, like, number, one_of, rows_of, same_shape
+from ._blocks import map_rows
 from ._products import log_softmax_vjp, softmax_product
-from .stable import log_softmax_rows, softmax_rows
+from .logistic import softplus_operation
+from .stable import Axis, log_softmax_rows, softmax_rows
 
 REDUCTIONS = ("none", "sum", "mean")
 
@@ -35,8 +36,15 @@ class _Problem:
     ignored: Any  #: (...) booleans, or None
     reduction: str
 
-    def by_rows(self, function: Any) -> Any:
-        return by_rows(partial(function, self), self.logits, self.target)
+    def by_rows(self, function: Any, *others: Any, reduced: bool = False) -> Any:
+        """``function(self, logits, target, *others)``, in blocks of rows."""
+        arrays = self.logits, self.target, *others
+        return map_rows(partial(function, self), *arrays, reduced=reduced)
+
+    def class_weight(self, target: Any) -> Any:
+        """The weight of each target class, of the shape of `target`."""
+        xp = self.rows.xp
+        return xp.reshape(xp.take(self.weight, xp.reshape(target, (-1,))), target.shape)
 
     def coefficients(self, logits: Any, target: Any) -> Any:
         """c, (rows, n)."""
@@ -45,9 +53,7 @@ class _Problem:
         if self.hard:
             classes = xp.arange(n, device=logits.device)
             c = xp.astype(classes == target[..., None], logits.dtype)
-            if self.weight is not None:
-                c = c * xp.take(self.weight, xp.reshape(target, (-1,))).reshape(*target.shape, 1)
-        elif self.weight is not None:
+        if self.weight is not None:
             c = c * self.weight
         if self.smoothing == 0:
             return c
@@ -56,12 +62,10 @@ class _Problem:
 
     def row_weight(self) -> Any:
         """What each row counts in the mean: its class weight for indices, 1 for probabilities."""
-        xp = self.rows.xp
-        one = xp.ones(self.logits.shape[:-1], dtype=self.logits.dtype, device=self.logits.device)
-        if not self.hard:
-            return one
-        if self.weight is not None:
-            one = xp.reshape(xp.take(self.weight, xp.reshape(self.target, (-1,))), one.shape)
+        if self.hard and self.weight is not None:
+            return self.without_ignored(self.class_weight(self.target))
+        shape, dtype = self.logits.shape[:-1], self.logits.dtype
+        one = self.rows.xp.ones(shape, dtype=dtype, device=self.logits.device)
         return self.without_ignored(one)
 
     def without_ignored(self, y: Any) -> Any:
@@ -70,6 +74,14 @@ class _Problem:
             return y
         ignored = self.ignored if y.ndim == self.ignored.ndim else self.ignored[..., None]
         return self.rows.xp.where(ignored, 0, y)
+
+    def reduce(self, losses: Any) -> Any:
+        """The losses of the rows, reduced, in the format of the logits."""
+        losses = self.without_ignored(losses)
+        if self.reduction == "none":
+            return self.rows.reduced(losses)
+        with np.errstate(invalid="ignore"):
+            return self.rows.reduced(self.rows.xp.sum(losses) / self.denominator())
 
     def denominator(self) -> Any:
         """What the sum over the rows is divided by."""
@@ -85,14 +97,10 @@ def _problem(
     reduction: str,
     label_smoothing: float,
 ) -> _Problem:
-    if reduction not in REDUCTIONS:
-        near = difflib.get_close_matches(str(reduction), REDUCTIONS, n=1, cutoff=0)[0]
-        raise ValueError(
-            f"reduction must be one of {', '.join(REDUCTIONS)}; got {reduction!r}, "
-            f"nearest to {near!r}."
-        )
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be between 0 and 1; got {label_smoothing!r}.")
+    one_of(reduction, REDUCTIONS, "reduction")
+    label_smoothing = number(
+        label_smoothing, "label_smoothing", "a number between 0 and 1", lambda e: 0 <= e <= 1
+    )
     if isinstance(axis, tuple) or axis is None:
         raise TypeError(f"axis must be one integer, the axis of the classes; got {axis!r}.")
     rows = rows_of(logits, axis, "logits")
@@ -148,20 +156,28 @@ def _indices(target: Any, n: int, ignore_index: int, logits: Any) -> tuple[Any, 
 
 
 def _row_losses(problem: _Problem, logits: Any, target: Any) -> Any:
+    return _row_nll(problem, log_softmax_rows(logits, 1.0), target)
+
+
+def _row_nll(problem: _Problem, log_p: Any, target: Any) -> Any:
+    """−Σ c log p for each row."""
     xp = problem.rows.xp
-    log_p = log_softmax_rows(logits, 1.0)
     if problem.hard and problem.smoothing == 0:
         loss = -xp.take_along_axis(log_p, target[..., None], axis=-1)[..., 0]
-        if problem.weight is None:
-            return loss
-        return loss * xp.reshape(xp.take(problem.weight, xp.reshape(target, (-1,))), loss.shape)
-    c = problem.coefficients(logits, target)
+        return loss if problem.weight is None else loss * problem.class_weight(target)
+    c = problem.coefficients(log_p, target)
     # A class that does not count contributes 0 even where its log-probability is −inf.
-    return -xp.sum(c * xp.where(c == 0, 0, log_p), axis=-1)
+    return -xp.sum(c * xp.where(c == 0, 0.0, log_p), axis=-1)
 
 
 def _row_gradients(problem: _Problem, logits: Any, target: Any) -> Any:
     return log_softmax_vjp(softmax_rows(logits, 1.0), -problem.coefficients(logits, target))
+
+
+def _row_products(problem: _Problem, logits: Any, target: Any, v: Any) -> Any:
+    c = problem.coefficients(logits, target)
+    total = problem.rows.xp.sum(c, axis=-1, keepdims=True)
+    return total * softmax_product(softmax_rows(logits, 1.0), v)
 
 
 def cross_entropy(
@@ -224,12 +240,53 @@ def cross_entropy(
     0.41703
     """
     problem = _problem(logits, target, axis, weight, ignore_index, reduction, label_smoothing)
-    rows, xp = problem.rows, problem.rows.xp
-    losses = problem.without_ignored(problem.by_rows(_row_losses))
-    if reduction == "none":
-        return rows.reduced(losses)
-    with np.errstate(invalid="ignore"):
-        return rows.reduced(xp.sum(losses) / problem.denominator())
+    return problem.reduce(problem.by_rows(_row_losses, reduced=True))
+
+
+def nll_loss(
+    log_p: Any,
+    target: Any,
+    *,
+    axis: int = -1,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Any:
+    """Negative log-likelihood of class indices: −log_p[target] for each row.
+
+    ``nll_loss(log_softmax(x), t)`` is ``cross_entropy(x, t)``, as PyTorch arranges it.
+
+    Parameters
+    ----------
+    log_p : array of shape (..., n, ...)
+        Log-probabilities; formats as for :func:`softmax_ref.softmax`. They are taken as they come,
+        not normalised.
+    target, axis, weight, ignore_index, reduction
+        As for :func:`cross_entropy`; the target holds class indices.
+
+    Returns
+    -------
+    array of shape () or, for "none", of the shape of `log_p` without `axis`; format of `log_p`
+        Edges as for :func:`cross_entropy`.
+
+    Raises
+    ------
+    IndexError, ValueError
+        As :func:`cross_entropy`.
+    TypeError
+        "target must hold class indices, integers; got float64."
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(nll_loss(np.log([[0.5, 0.25, 0.25]]), [2]) / np.log(2.0))
+    2.0
+    """
+    problem = _problem(log_p, target, axis, weight, ignore_index, reduction, 0.0)
+    if not problem.hard:
+        dtype = format_name(problem.target)
+        raise TypeError(f"target must hold class indices, integers; got {dtype}.")
+    return problem.reduce(problem.by_rows(_row_nll, reduced=True))
 
 
 def cross_entropy_gradient(
@@ -317,15 +374,161 @@ def cross_entropy_hvp(
     array([[ 0.25, -0.25]])
     """
     problem = _problem(logits, target, axis, weight, ignore_index, reduction, label_smoothing)
-    rows, xp = problem.rows, problem.rows.xp
+    rows = problem.rows
     v = like(v, problem.logits, "v")
     same_shape(v, rows, "v", "logits")
-
-    def product(logits: Any, target: Any, v: Any) -> Any:
-        total = xp.sum(problem.coefficients(logits, target), axis=-1, keepdims=True)
-        return total * softmax_product(softmax_rows(logits, 1.0), v)
-
-    h = by_rows(product, problem.logits, problem.target, rows.arrange(v))
+    h = problem.by_rows(_row_products, rows.arrange(v))
     with np.errstate(invalid="ignore", divide="ignore"):
         h = h / problem.denominator()
     return rows.full(problem.without_ignored(h))
+
+
+def entropy(p: Any, axis: Axis = -1) -> Any:
+    """Shannon entropy in nats, −Σ_j p_j log p_j along `axis`.
+
+    Parameters
+    ----------
+    p : array of shape (..., n, ...)
+        Probabilities; formats as for :func:`softmax_ref.softmax`. They are taken as they come, not
+        normalised.
+    axis : int, tuple of int or None
+        The axis or axes to reduce; None is all of them.
+
+    Returns
+    -------
+    array of the shape of `p` without `axis`, in the format of `p`
+        A probability 0 contributes 0, and 0 to the derivative under autograd. A negative one gives
+        nan. The entropy of nothing is 0.
+
+    Raises
+    ------
+    TypeError
+        If `p` is not real.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(entropy(np.array([0.5, 0.25, 0.25, 0.0])) / np.log(2.0))
+    1.5
+    """
+    rows = rows_of(p, axis, "p")
+    return rows.reduced(map_rows(_row_entropies, rows.data, reduced=True))
+
+
+def _row_entropies(p: Any) -> Any:
+    xp = array_namespace(p)
+    return 0 - xp.sum(p * xp.log(xp.where(p == 0, 1.0, p)), axis=-1)
+
+
+def kl_divergence(p: Any, q: Any, axis: Axis = -1) -> Any:
+    """Kullback–Leibler divergence in nats, Σ_j p_j log(p_j / q_j) along `axis`.
+
+    Parameters
+    ----------
+    p : array of shape (..., n, ...)
+        Probabilities; formats as for :func:`softmax_ref.softmax`. They are taken as they come, not
+        normalised.
+    q : array of the shape of `p`
+        Probabilities. They are converted to the format of `p`.
+    axis : int, tuple of int or None
+        The axis or axes to reduce; None is all of them.
+
+    Returns
+    -------
+    array of the shape of `p` without `axis`, in the format of `p`
+        A class with p = 0 contributes 0, whatever q is. One with q = 0 < p gives inf. A negative
+        probability gives nan. Where p and q are within a factor of 2, the logarithm is
+        log1p((p − q)/q), which keeps its digits however near they are.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ: "q must have the shape of p, (3,); got (2,)."
+    TypeError
+        If `p` or `q` is not real.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(kl_divergence(np.array([1.0, 0.0]), np.array([0.25, 0.75])) / np.log(2.0))
+    2.0
+    """
+    rows = rows_of(p, axis, "p")
+    q = like(q, rows.data, "q")
+    same_shape(q, rows, "q", "p")
+    return rows.reduced(map_rows(_row_divergences, rows.data, rows.arrange(q), reduced=True))
+
+
+def _row_divergences(p: Any, q: Any) -> Any:
+    xp = array_namespace(p)
+    none = p == 0
+    p_or_1, q_or_1 = xp.where(none, 1.0, p), xp.where(none, 1.0, q)
+    # Within a factor of 2, p − q is exact (Sterbenz). Else the logarithm of the quotient, or the
+    # difference of the logarithms where the quotient is out of the format's normal range.
+    near = (p_or_1 < 2 * q_or_1) & (q_or_1 < 2 * p_or_1)
+    ratio = p_or_1 / q_or_1
+    normal = (ratio > xp.finfo(p.dtype).smallest_normal) & (ratio < xp.inf)
+    log = xp.where(
+        near,
+        xp.log1p(xp.where(near, (p_or_1 - q_or_1) / q_or_1, 0.0)),
+        xp.where(
+            normal,
+            xp.log(xp.where(normal, ratio, 1.0)),
+            xp.log(xp.where(normal, 1.0, p_or_1)) - xp.log(xp.where(normal, 1.0, q_or_1)),
+        ),
+    )
+    return xp.sum(p * log, axis=-1)
+
+
+def binary_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """Cross-entropy of 0/1 targets, or probabilities, with sigmoid(logits), entry by entry.
+
+    t softplus(−x) + (1 − t) softplus(x): both terms are positive, so nothing cancels.
+
+    Parameters
+    ----------
+    logits : array
+        As for :func:`softmax_ref.softmax`.
+    target : array of the shape of `logits`
+        Integers, booleans or floating point, between 0 and 1.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    array of shape () or, for "none", of the shape and format of `logits`
+        A term whose factor is 0 contributes 0 even where the other factor is inf. The mean of
+        nothing is nan.
+
+    Raises
+    ------
+    ValueError
+        If a target is outside [0, 1], the shapes differ or the reduction is unknown.
+    TypeError
+        If `logits` or `target` is not real.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> binary_cross_entropy(np.array([40.0, -800.0]), [1, 1], reduction="none")
+    array([4.24835426e-18, 8.00000000e+02])
+    """
+    one_of(reduction, REDUCTIONS, "reduction")
+    rows = rows_of(logits, (), "logits")
+    xp = rows.xp
+    target = like(target, rows.data, "target")
+    same_shape(target, rows, "target", "logits")
+    if xp.any((target < 0) | (target > 1)):
+        raise ValueError("target must be between 0 and 1.")
+    losses = map_rows(_binary_losses, rows.data, rows.arrange(target))
+    if reduction == "none":
+        return rows.full(losses)
+    total = xp.sum(losses)
+    with np.errstate(invalid="ignore"):
+        whole = replace(rows, axes=tuple(range(len(rows.shape))))
+        return whole.reduced(total / math.prod(rows.shape) if reduction == "mean" else total)
+
+
+def _binary_losses(x: Any, t: Any) -> Any:
+    xp = array_namespace(x)
+    one = xp.where(t == 0, 0.0, t * softplus_operation(xp.where(t == 0, 0.0, -x)))
+    return one + xp.where(t == 1, 0.0, (1 - t) * softplus_operation(xp.where(t == 1, 0.0, x)))

@@ -6,11 +6,15 @@ last axis. The public functions below them add axes, masks, temperature and the 
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from array_api_compat import array_namespace
+import numpy as np
+from array_api_compat import array_namespace, is_torch_array
 
-from ._arrays import rows_of
+from ._arrays import Rows, as_array, broadcast, format_name, like, mask_of, number, rows_of
 from ._blocks import by_rows, pieces
 from ._operations import Operation
 from ._products import log_softmax_jvp, log_softmax_vjp, softmax_product
@@ -18,83 +22,93 @@ from ._products import log_softmax_jvp, log_softmax_vjp, softmax_product
 Axis = int | tuple[int, ...] | None
 
 
-def _softmax_rows(x: Any, temperature: float) -> Any:
+def _fill_softmax(temperature: float, p: Any, x: Any) -> None:
     """exp((x − m)/T) over its sum. No exponent is above 0; the sum is between 1 and n."""
     xp = array_namespace(x)
-    m = xp.max(x, axis=-1, keepdims=True)
-    e = xp.empty_like(x)
+    _, m = _maximum(xp, x)
     sums = []
     for piece in pieces(x):
-        e[:, piece] = xp.exp(_shifted(x[:, piece], m, temperature))
-        sums.append(xp.sum(e[:, piece], axis=-1, keepdims=True))
-    e /= _total(sums)
-    return e
+        e = _shift(xp, x[:, piece], m, temperature, p[:, piece])
+        xp.exp(e, out=e)
+        sums.append(e.sum(axis=-1, keepdims=True))
+    p /= _total(xp, sums)
 
 
-def _log_softmax_rows(x: Any, temperature: float) -> Any:
+def _fill_log_softmax(temperature: float, y: Any, x: Any) -> None:
     """(x − m)/T − log1p(S), S the sum over all but the maximum: the largest entry is −log1p(S)."""
     xp = array_namespace(x)
-    k = xp.argmax(x, axis=-1, keepdims=True)
-    m = xp.take_along_axis(x, k, axis=-1)
-    log_sum = xp.log1p(_sum_of_others(x, k, m, temperature))
-    y = xp.empty_like(x)
-    for piece in pieces(x):
-        y[:, piece] = _shifted(x[:, piece], m, temperature) - log_sum
-    return y
-
-
-def _logsumexp_rows(x: Any) -> Any:
-    """m + log1p(S), S the sum over all but the maximum."""
-    xp = array_namespace(x)
-    k = xp.argmax(x, axis=-1, keepdims=True)
-    m = xp.take_along_axis(x, k, axis=-1)
-    # An infinite maximum must not be subtracted from itself: inf − inf is nan, the answer is ±inf.
-    shift = xp.where(xp.isinf(m), 0, m)
-    return (m + xp.log1p(_sum_of_others(x, k, shift, 1.0)))[:, 0]
-
-
-def _sum_of_others(x: Any, k: Any, m: Any, temperature: float) -> Any:
-    """Sum of exp((x − m)/T) over all columns but `k`, with the axis kept.
-
-    At column k the exponential is exp(0), exactly 1. Subtracting 1 there leaves the term out; a
-    nan there (from inf − inf) stays a nan.
-    """
-    xp = array_namespace(x)
+    k, m = _maximum(xp, x)
     sums = []
     for piece in pieces(x):
-        e = xp.exp(_shifted(x[:, piece], m, temperature))
-        e -= xp.astype(xp.arange(piece.start, piece.start + e.shape[-1]) == k, e.dtype)
-        sums.append(xp.sum(e, axis=-1, keepdims=True))
-    return _total(sums)
+        e = xp.exp(_shift(xp, x[:, piece], m, temperature, y[:, piece]))
+        sums.append(_sum_of_others(xp, e, k - piece.start))
+    y -= xp.log1p(_total(xp, sums))
 
 
-def _shifted(x: Any, m: Any, temperature: float) -> Any:
+def _fill_logsumexp(y: Any, x: Any) -> None:
+    """m + log1p(S), S the sum over all but the maximum."""
+    xp = array_namespace(x)
+    k, m = _maximum(xp, x)
+    # An infinite maximum must not be subtracted from itself: inf − inf is nan, the answer is ±inf.
+    shift = xp.where(xp.isinf(m), 0, m)
+    sums = []
+    for piece in pieces(x):
+        e = x[:, piece] - shift
+        sums.append(_sum_of_others(xp, xp.exp(e, out=e), k - piece.start))
+    y[:] = (m + xp.log1p(_total(xp, sums)))[:, 0]
+
+
+def _maximum(xp: Any, x: Any) -> tuple[Any, Any]:
+    """Column of each row's maximum, (rows,), and the maximum, (rows, 1); a nan is a maximum."""
+    k = x.argmax(axis=-1)
+    return k, x[xp.arange(len(k), device=x.device), k][:, None]
+
+
+def _shift(xp: Any, x: Any, m: Any, temperature: float, out: Any) -> Any:
     """(x − m)/T. The subtraction comes first: x/T may overflow, and rounds where x − m does not."""
-    return x - m if temperature == 1 else (x - m) / temperature
+    xp.subtract(x, m, out=out)
+    if temperature != 1:
+        out /= temperature
+    return out
 
 
-def _total(sums: list[Any]) -> Any:
+def _sum_of_others(xp: Any, e: Any, k: Any) -> Any:
+    """Row sums of the exponentials `e`, which are overwritten, without the maximum's in column k.
+
+    That one is exp(0), exactly 1. Subtracting 1 leaves the term out, and keeps it if it is a nan
+    (from inf − inf).
+    """
+    # A row in several pieces is alone in its block, and its maximum is in one of them.
+    if len(k) > 1 or 0 <= k[0] < e.shape[-1]:
+        e[xp.arange(len(k), device=e.device), k] -= 1
+    return e.sum(axis=-1, keepdims=True)
+
+
+def _total(xp: Any, sums: list[Any]) -> Any:
     """Sum of the sums over the pieces of a row."""
     if len(sums) == 1:
         return sums[0]
-    xp = array_namespace(sums[0])
-    return xp.sum(xp.concat(sums, axis=-1), axis=-1, keepdims=True)
+    return xp.concat(sums, axis=-1).sum(axis=-1, keepdims=True)
 
 
-softmax_rows = Operation(
-    value=lambda x, temperature: by_rows(lambda block: _softmax_rows(block, temperature), x),
-    vjp=lambda x, p, g, temperature: softmax_product(p, g) / temperature,
-    jvp=lambda x, p, v, temperature: softmax_product(p, v) / temperature,
+def _empty(x: Any, shape: tuple[int, ...]) -> Any:
+    return array_namespace(x).empty(shape, dtype=x.dtype, device=x.device)
+
+
+softmax_rows: Operation = Operation(
+    value=lambda x, T: by_rows(partial(_fill_softmax, T), _empty(x, x.shape), x),
+    vjp=lambda x, p, g, T: softmax_product(p, g) / T,
+    jvp=lambda x, p, v, T: softmax_product(p, v) / T,
 )
 
-log_softmax_rows = Operation(
-    value=lambda x, temperature: by_rows(lambda block: _log_softmax_rows(block, temperature), x),
-    vjp=lambda x, y, g, temperature: log_softmax_vjp(_exp(y), g) / temperature,
-    jvp=lambda x, y, v, temperature: log_softmax_jvp(_exp(y), v) / temperature,
+log_softmax_rows: Operation = Operation(
+    value=lambda x, T: by_rows(partial(_fill_log_softmax, T), _empty(x, x.shape), x),
+    vjp=lambda x, y, g, T: log_softmax_vjp(_exp(y), g) / T,
+    jvp=lambda x, y, v, T: log_softmax_jvp(_exp(y), v) / T,
 )
 
-logsumexp_rows = Operation(
-    value=lambda x: by_rows(_logsumexp_rows, x),
+logsumexp_rows: Operation = Operation(
+    value=lambda x: by_rows(_fill_logsumexp, _empty(x, x.shape[:-1]), x),
     vjp=lambda x, y, g: g[..., None] * softmax_rows(x, 1.0),
     jvp=lambda x, y, v: array_namespace(x).sum(softmax_rows(x, 1.0) * v, axis=-1),
 )
@@ -104,7 +118,44 @@ def _exp(y: Any) -> Any:
     return array_namespace(y).exp(y)
 
 
-def softmax(x: Any, axis: Axis = -1) -> Any:
+def _temperature(temperature: Any, rows: Rows) -> float:
+    """The temperature, positive and finite in the format in which the work is done."""
+    dtype = np.dtype(format_name(rows.data))
+
+    def fits(t: float) -> bool:
+        with np.errstate(all="ignore"):
+            return bool(0 < dtype.type(t) < np.inf)
+
+    return number(temperature, "temperature", f"a positive finite number in {dtype.name}", fits)
+
+
+def _along_rows(
+    operation: Operation, x: Any, axis: Axis, where: Any, temperature: Any, masked: float
+) -> Any:
+    """An operation along `axis`; what `where` leaves out is −inf inside and `masked` outside."""
+    rows = rows_of(x, axis)
+    temperature = _temperature(temperature, rows)
+    if rows.data.shape[-1] == 0:
+        return rows.full(rows.data)
+    if where is None:
+        return rows.full(operation(rows.data, temperature))
+    mask = mask_of(where, rows)
+    y = operation(_masked(rows, mask)[0], temperature)
+    return rows.full(rows.xp.where(mask, y, masked))
+
+
+def _masked(rows: Rows, mask: Any) -> tuple[Any, Any]:
+    """The data with −inf where `mask` is false, and which rows have any entry left.
+
+    A row without any holds zeros: its result is replaced, and no nan arises on the way to it, nor
+    in its derivative.
+    """
+    xp = rows.xp
+    some = xp.any(mask, axis=-1, keepdims=True)
+    return xp.where(some, xp.where(mask, rows.data, -xp.inf), 0.0), some[..., 0]
+
+
+def softmax(x: Any, axis: Axis = -1, *, where: Any = None, temperature: float = 1.0) -> Any:
     """Softmax, exp(x_i) / Σ_j exp(x_j), along `axis`, shifted by the maximum.
 
     Parameters
@@ -114,18 +165,26 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
         float64, float32, float16 or bfloat16; integers and booleans become float64 first.
     axis : int, tuple of int or None
         The axis or axes over which the probabilities sum to 1; None is all of them.
+    where : array of bool that broadcasts to `x`, optional
+        False leaves an entry out, whatever it holds: its probability is 0.
+    temperature : float
+        T in exp(x_i/T), positive and finite. The maximum is subtracted first, then divided.
 
     Returns
     -------
     array of the shape and format of `x`
         float64 for integers and booleans. float16 and bfloat16 are computed in float32 and rounded
         once. An entry of −inf gives 0. A row that contains nan or +inf, or holds nothing but −inf,
-        gives nan. An empty axis gives an empty array, a 0-d array gives 1.
+        gives nan; one whose every entry is left out by `where` gives 0. An empty axis gives an
+        empty array, a 0-d array gives 1.
 
     Raises
     ------
     TypeError
         If `x` is not real: "x must hold real numbers in one of …; got complex128."
+    ValueError
+        "temperature must be a positive finite number in float64; got 0.", or if the shape of
+        `where` does not broadcast.
     numpy.exceptions.AxisError
         If `axis` is out of range.
 
@@ -143,37 +202,60 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
     array([1., 0., 0.])
     >>> softmax(np.array([1, 2], dtype=np.uint8)).round(6)
     array([0.268941, 0.731059])
+    >>> softmax([1.0, 2.0, np.nan], where=[True, True, False]).round(6)
+    array([0.268941, 0.731059, 0.      ])
     """
-    rows = rows_of(x, axis)
-    if rows.data.shape[-1] == 0:
-        return rows.full(rows.data)
-    return rows.full(softmax_rows(rows.data, 1.0))
+    return _along_rows(softmax_rows, x, axis, where, temperature, masked=0.0)
 
 
-def log_softmax(x: Any, axis: Axis = -1) -> Any:
+def softmin(x: Any, axis: Axis = -1, *, where: Any = None, temperature: float = 1.0) -> Any:
+    """Softmax of −x: the smallest entry gets the largest probability.
+
+    Parameters
+    ----------
+    x, axis, where, temperature
+        As for :func:`softmax`. Unsigned integers become float64 before the sign changes.
+
+    Returns
+    -------
+    array of the shape and format of `x`
+        As for :func:`softmax`, with the signs of the infinities exchanged.
+
+    Raises
+    ------
+    TypeError, ValueError, numpy.exceptions.AxisError
+        As :func:`softmax`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softmin(np.array([0, 2], dtype=np.uint8)).round(6)
+    array([0.880797, 0.119203])
+    """
+    return softmax(-as_array(x), axis, where=where, temperature=temperature)
+
+
+def log_softmax(x: Any, axis: Axis = -1, *, where: Any = None, temperature: float = 1.0) -> Any:
     """Logarithm of the softmax along `axis`, without forming the softmax.
 
     Parameters
     ----------
-    x : array of shape (..., n, ...)
-        Logits, as for :func:`softmax`.
-    axis : int, tuple of int or None
-        The axis or axes over which the probabilities sum to 1; None is all of them.
+    x, axis, where, temperature
+        As for :func:`softmax`.
 
     Returns
     -------
     array of the shape and format of `x`
         float64 for integers and booleans. The maximum is left out of the sum, so the largest entry
-        keeps its digits however near 0 it is. An entry of −inf gives −inf. A row that contains nan
-        or +inf, or holds nothing but −inf, gives nan. An empty axis gives an empty array, a 0-d
-        array gives 0.
+        keeps its digits however near 0 it is. An entry of −inf, or one left out by `where`, gives
+        −inf. A row that contains nan or +inf, or holds nothing but −inf, gives nan; one whose every
+        entry is left out by `where` gives −inf. An empty axis gives an empty array, a 0-d array
+        gives 0.
 
     Raises
     ------
-    TypeError
-        If `x` is not real: "x must hold real numbers in one of …; got complex128."
-    numpy.exceptions.AxisError
-        If `axis` is out of range.
+    TypeError, ValueError, numpy.exceptions.AxisError
+        As :func:`softmax`.
 
     References
     ----------
@@ -185,14 +267,19 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     >>> log_softmax(np.array([1000.0, 960.0]))
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    rows = rows_of(x, axis)
-    if rows.data.shape[-1] == 0:
-        return rows.full(rows.data)
-    return rows.full(log_softmax_rows(rows.data, 1.0))
+    return _along_rows(log_softmax_rows, x, axis, where, temperature, masked=-math.inf)
 
 
-def logsumexp(x: Any, axis: Axis = -1, *, keepdims: bool = False) -> Any:
-    """log Σ_j exp(x_j) along `axis`, the smooth maximum.
+def logsumexp(
+    x: Any,
+    axis: Axis = -1,
+    *,
+    keepdims: bool = False,
+    where: Any = None,
+    b: Any = None,
+    return_sign: bool = False,
+) -> Any:
+    """log Σ_j b_j exp(x_j) along `axis`; with b = 1 the smooth maximum.
 
     Parameters
     ----------
@@ -202,20 +289,30 @@ def logsumexp(x: Any, axis: Axis = -1, *, keepdims: bool = False) -> Any:
         The axis or axes to reduce; None is all of them.
     keepdims : bool
         Keep the reduced axes with length 1.
+    where : array of bool that broadcasts to `x`, optional
+        False leaves an entry out, whatever it holds.
+    b : array that broadcasts to `x`, optional
+        Weights, of any sign. An entry with weight 0 is left out, whatever it holds. Autograd takes
+        them as constants.
+    return_sign : bool
+        Return the logarithm of the absolute value of the sum, and the sign of the sum.
 
     Returns
     -------
     array of the shape of `x` without `axis`, in the format of `x`
         float64 for integers and booleans. A row that contains nan gives nan, else one that contains
-        +inf gives +inf. A row of nothing but −inf, or an empty one, gives −inf. A 0-d array gives
-        itself.
+        +inf gives +inf. A row of nothing but −inf, an empty one, or one whose every entry is left
+        out, gives −inf. A 0-d array gives itself.
+    sign : array of the same shape and format, only if `return_sign`
+        1, −1, or 0 where the sum is 0; nan where the logarithm is nan.
 
     Raises
     ------
-    TypeError
-        If `x` is not real: "x must hold real numbers in one of …; got complex128."
-    numpy.exceptions.AxisError
-        If `axis` is out of range.
+    ValueError
+        If a weighted sum is negative without `return_sign`: "the sum is negative; pass
+        return_sign=True for the logarithm of its absolute value and its sign."
+    TypeError, numpy.exceptions.AxisError
+        As :func:`softmax`.
 
     References
     ----------
@@ -228,10 +325,57 @@ def logsumexp(x: Any, axis: Axis = -1, *, keepdims: bool = False) -> Any:
     1001.098612
     >>> float(logsumexp(np.array([0.0, -40.0])))
     4.248354255291589e-18
+    >>> y, sign = logsumexp(np.array([0.0, 1.0]), b=np.array([1.0, -1.0]), return_sign=True)
+    >>> float(y.round(6)), float(sign)  # 1 − e
+    (0.541325, -1.0)
     """
     rows = rows_of(x, axis)
-    data, xp = rows.data, rows.xp
+    xp, data = rows.xp, rows.data
+    mask = None if where is None else mask_of(where, rows)
+    if b is None:
+        y = _masked_logsumexp(rows, mask)
+        sign = xp.where(y == -xp.inf, 0.0, xp.where(xp.isnan(y), y, 1.0))
+    else:
+        with np.errstate(all="ignore"):
+            b = rows.arrange(broadcast(like(b, data, "b"), rows, "b"))
+            if is_torch_array(b):
+                b = b.detach()
+            y, sign = _signed_logsumexp(rows, b, mask)
+    if not return_sign:
+        if b is not None and xp.any(sign < 0):
+            raise ValueError(
+                "the sum is negative; pass return_sign=True for the logarithm of its absolute "
+                "value and its sign."
+            )
+        return rows.reduced(y, keepdims)
+    return rows.reduced(y, keepdims), rows.reduced(sign, keepdims)
+
+
+def _masked_logsumexp(rows: Rows, mask: Any) -> Any:
+    """Log-sum-exp of each row over the entries where `mask` is true; −inf if there are none."""
+    xp, data = rows.xp, rows.data
     if data.shape[-1] == 0:
-        empty = xp.full(data.shape[:-1], -xp.inf, dtype=data.dtype, device=data.device)
-        return rows.reduced(empty, keepdims)
-    return rows.reduced(logsumexp_rows(data), keepdims)
+        return xp.full(data.shape[:-1], -xp.inf, dtype=data.dtype, device=data.device)
+    if mask is None:
+        return logsumexp_rows(data)
+    data, some = _masked(rows, mask)
+    return xp.where(some, logsumexp_rows(data), -xp.inf)
+
+
+def _signed_logsumexp(rows: Rows, b: Any, mask: Any) -> tuple[Any, Any]:
+    """log |Σ b exp(x)| and the sign, each row; b exp(x) = ± exp(x + log |b|)."""
+    xp = rows.xp
+    used = b != 0 if mask is None else (b != 0) & mask
+    x = xp.where(used, rows.data, 0.0) + xp.log(xp.where(used, xp.abs(b), 1.0))
+    weighted = replace(rows, data=x)
+    plus = _masked_logsumexp(weighted, used & ~(b < 0))
+    minus = _masked_logsumexp(weighted, used & (b < 0))
+    sign = xp.sign(plus - minus)
+    equal = plus == minus  # both infinite, or the sums cancel: the difference is nan or 0
+    sign = xp.where(equal, xp.where(plus == xp.inf, xp.nan, 0.0), sign)
+    large, small = xp.maximum(plus, minus), xp.minimum(plus, minus)
+    d = xp.where(equal, -1.0, small - large)
+    # log(1 − exp(d)), by the form that keeps its digits: expm1 for small |d|, log1p for large.
+    log_rest = xp.where(d > -0.5, xp.log(-xp.expm1(d)), xp.log1p(-xp.exp(d)))
+    y = xp.where(equal, xp.where(plus == xp.inf, xp.nan, -xp.inf), large + log_rest)
+    return y, sign

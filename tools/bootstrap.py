@@ -1,6 +1,6 @@
 """Make the virtual environment `.venv` and install the pinned requirements into it.
 
-Runs with any Python 3, so that one that is too old gets a sentence and not a traceback.
+Runs with Python 3.6 or newer, so that one that is too old gets a sentence and not a traceback.
 Exit status 2 for what the reader can mend: the Python, the disk, the network.
 """
 

@@ -4,6 +4,7 @@ import contextlib
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from tests.site.conftest import HTML
 
@@ -65,6 +66,36 @@ def test_page(browser, bases, base, width, theme, name):
         faults += page.evaluate(CHECK)
         assert page.evaluate("document.documentElement.dataset.theme") == theme
     assert faults == []
+
+
+# What the theme and Sphinx themselves break, on every page or on the bibliography alone.
+THEMES_OWN = {"label-content-name-mismatch", "aria-required-children"}
+GRAVE = ("serious", "critical")
+
+
+def grave_violations(page):
+    """Return what axe-core finds serious or critical, each rule with its first element."""
+    return [
+        f"{found['id']}: {found['nodes'][0]['html']}"
+        for found in Axe().run(page).response["violations"]
+        if found["impact"] in GRAVE and found["id"] not in THEMES_OWN
+    ]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_accessible(browser, bases, theme, name):
+    """axe-core finds nothing serious or critical: contrast, names, roles, order of headings."""
+    with opened(browser, f"{bases['file']}/{name}", theme=theme) as (page, _):
+        assert grave_violations(page) == []
+
+
+def test_a_planted_lack_of_contrast_is_found(browser, tmp_path):
+    """Light grey words on white are named."""
+    text = "<!doctype html><html lang='en'><title>t</title><p style='color:#bbb'>faint</p></html>"
+    (tmp_path / "page.html").write_text(text)
+    with opened(browser, (tmp_path / "page.html").as_uri()) as (page, _):
+        assert any("color-contrast" in found for found in grave_violations(page))
 
 
 def test_the_front_door_leads_to_the_first_page(browser, bases):

@@ -1,0 +1,106 @@
+"""What experiments there are: each notebook's title, question and typed parameters."""
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from experiments.suite import parameters
+from experiments.suite.errors import unknown
+
+FOLDER = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting of an experiment: its type, its default and what it means."""
+
+    name: str
+    kind: object
+    default: object
+    help: str
+
+    @property
+    def choices(self) -> str:
+        """The values it admits, in words."""
+        return parameters.describe(self.kind)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One notebook, and what it says of itself."""
+
+    name: str
+    path: Path
+    title: str
+    question: str
+    parameters: tuple[Parameter, ...]
+
+    def settings(self, given: Mapping[str, object]) -> dict[str, object]:
+        """Return all parameters: those given, checked and converted, and defaults for the rest.
+
+        Raises
+        ------
+        UserError
+            If a name is unknown, a value does not fit its type, or a range is upside down.
+        """
+        known = {parameter.name: parameter for parameter in self.parameters}
+        values = {parameter.name: parameter.default for parameter in self.parameters}
+        for name, value in given.items():
+            if name not in known:
+                raise unknown("parameter", name, known)
+            values[name] = parameters.convert(name, known[name].kind, value)
+        parameters.check_ranges(values)
+        return values
+
+
+def experiments() -> dict[str, Experiment]:
+    """Return all experiments by name, in alphabetical order."""
+    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.ipynb"))}
+
+
+def experiment(name: str) -> Experiment:
+    """Return one experiment.
+
+    Raises
+    ------
+    UserError
+        If there is none of that name; the sentence lists those that exist.
+    """
+    names = [path.stem for path in sorted(FOLDER.glob("*.ipynb"))]
+    if name not in names:
+        raise unknown("experiment", name, names)
+    return read(FOLDER / f"{name}.ipynb")
+
+
+@cache
+def read(path: Path) -> Experiment:
+    """Read what a notebook says of itself."""
+    title, question = _heading(path)
+    return Experiment(path.stem, path, title, question, tuple(_parameters(path)))
+
+
+def _heading(path: Path) -> tuple[str, str]:
+    """Return the first heading of a notebook and the sentence that follows it."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    prose = next("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    lines = [line.strip() for line in prose.splitlines() if line.strip()]
+    at = next(i for i, line in enumerate(lines) if line.startswith("# "))
+    return lines[at].removeprefix("# "), lines[at + 1]
+
+
+def _parameters(path: Path) -> list[Parameter]:
+    """Read the annotated ``parameters`` cell with papermill."""
+    from papermill import inspect_notebook  # 0.2 s, which a command that fails early need not pay
+
+    return [
+        Parameter(
+            name=found["name"],
+            kind=parameters.type_named(found["inferred_type_name"]),
+            default=ast.literal_eval(found["default"]),
+            help=found["help"],
+        )
+        for found in inspect_notebook(str(path)).values()
+    ]

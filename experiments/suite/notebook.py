@@ -1,0 +1,58 @@
+"""What an experiment's notebook asks of the suite: check its parameters, keep its measurements."""
+
+import ast
+from collections.abc import Mapping
+
+import pandas as pd
+
+from experiments.suite.conclusions import Conclusions, run_folder
+from experiments.suite.errors import unknown
+from experiments.suite.parameters import check_ranges, convert
+
+__all__ = ["Conclusions", "check_parameters", "keep_measurements"]
+
+INJECTED = "# Parameters\n"  # how the cell begins that papermill inserts
+
+
+def check_parameters(namespace: Mapping[str, object]) -> None:
+    """Check the values in a notebook against the annotations of its ``parameters`` cell.
+
+    Plain papermill passes any name and any value on; this stops it in the first cell that it runs
+    afterwards, with the sentence that the command line would give.
+
+    Parameters
+    ----------
+    namespace : mapping
+        The notebook's ``globals()``.
+
+    Raises
+    ------
+    UserError
+        If papermill passed a name that is no parameter, or a value that does not fit its type.
+    """
+    kinds = namespace["__annotations__"]
+    for name in _injected_names(namespace.get("In", [])):
+        if name not in kinds:
+            raise unknown("parameter", name, kinds)
+    for name, kind in kinds.items():
+        convert(name, kind, namespace[name], parse_text=False)
+    check_ranges({name: namespace[name] for name in kinds})
+
+
+def _injected_names(history: list[str]) -> list[str]:
+    """Return the names that the last cell inserted by papermill assigns."""
+    injected = next((cell for cell in reversed(history) if cell.startswith(INJECTED)), "")
+    assignments = [node for node in ast.parse(injected).body if isinstance(node, ast.Assign)]
+    return [target.id for node in assignments for target in node.targets]
+
+
+def keep_measurements(measurements: pd.DataFrame) -> None:
+    """Write tidy measurements to ``measurements.csv`` in the run folder; outside a run do nothing.
+
+    Parameters
+    ----------
+    measurements : pandas.DataFrame
+        One row for each thing measured, one column for each thing that was varied or seen.
+    """
+    if folder := run_folder():
+        measurements.to_csv(folder / "measurements.csv", index=False)
