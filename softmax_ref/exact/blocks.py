@@ -7,6 +7,7 @@ rows stay whole, a long row becomes several piece rows, whose sums are added in 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -32,8 +33,8 @@ def pieces(flat: Array, n: int) -> list[Array]:
     if n <= WIDTH:
         return [flat.reshape(-1, n)]
     whole = flat.size - flat.size % WIDTH
-    cuts = list(range(0, whole, BLOCK)) + [whole]
-    views = [flat[a:b].reshape(-1, WIDTH) for a, b in zip(cuts, cuts[1:], strict=False)]
+    cuts = itertools.pairwise([*range(0, whole, BLOCK), whole])
+    views = [flat[a:b].reshape(-1, WIDTH) for a, b in cuts]
     return views + ([flat[whole:].reshape(1, -1)] if whole < flat.size else [])
 
 
@@ -49,7 +50,7 @@ class Buffers:
 
 
 def short_sum(a: Array) -> Array:
-    """Sums of the rows of `a`; with at most 1024 columns, relative error at most 79u.
+    """Sums of the rows of `a`; with at most 1024 columns, relative error at most 78u.
 
     Parts of 64 columns first, so that no term goes through more than 63 + 15 additions, in
     whatever order NumPy adds (claim: lem-rounding-sum).

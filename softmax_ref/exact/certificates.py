@@ -22,7 +22,8 @@ class Certificate:
     The true value lies between anchor + low and anchor + high, and where none of the format's
     rounding boundaries lies between these two, that alone shows the entry correctly rounded.
     (The ends are rounded outwards. A true value closer than 2^−100, relatively, to a boundary may
-    therefore have an enclosure that reaches over it, though the test itself was sharper.)
+    therefore have an enclosure that reaches over it, though the test itself was sharper; so may
+    one below 2^−1022, since these ends are multiples of 2^−1074, and boundaries lie between them.)
     Where the result is nan or infinite by the rules for the edges the three are nan.
 
     Attributes
@@ -40,7 +41,7 @@ class Certificate:
     >>> certificate.stages()
     ['working precision', 'working precision', 'working precision']
     >>> lower, upper = certificate.enclosure(2)
-    >>> float(lower) == float(upper) == p[2]
+    >>> float(lower) == float(upper) == float(p[2])
     True
     """
 
@@ -49,9 +50,9 @@ class Certificate:
     low: Array
     high: Array
 
-    def stages(self) -> list[Any]:
-        """Names of the stages, as a nested list in the shape of the result."""
-        return np.array(STAGES, dtype=object)[self.stage].tolist()
+    def stages(self) -> Any:
+        """Names of the stages, as a nested list in the shape of the result (a name in 0-d)."""
+        return np.array(STAGES)[self.stage].tolist()
 
     def counts(self) -> dict[str, int]:
         """How many entries each stage decided."""
@@ -90,9 +91,7 @@ class Recorder:
 
     def write_decision(self, index: Any, stage: int, decision: Decision, which: Any) -> None:
         """Record the enclosures of a rounding test."""
-        self.write(
-            index, stage, decision.anchor[which], decision.low[which], decision.high[which]
-        )
+        self.write(index, stage, decision.anchor[which], decision.low[which], decision.high[which])
 
     def certificate(self, restore: Callable[[Any], Any]) -> Certificate:
         """What was recorded; `restore` gives an array the shape of the result."""

@@ -115,6 +115,5 @@ def log1p(t: Pair) -> Pair:
     series = fast_two_sum(t[0], t[1] - t[0] * t[0] / 2)  # enough for t < 2^−60
     tiny = t[0] < 2.0**-60
     return tuple(
-        np.where(tiny, a, np.where(sure, b, math.nan))
-        for a, b in zip(series, newton, strict=True)
+        np.where(tiny, a, np.where(sure, b, math.nan)) for a, b in zip(series, newton, strict=True)
     )  # type: ignore[return-value]

@@ -74,9 +74,7 @@ class _Working:
             group.given.reshape(-1), n, group.maximum[:, None], group.spread
         )
         left = []
-        for at, low, high in self._evaluate.ends(
-            e, n, reciprocal, relative_error(group.spread)
-        ):
+        for at, low, high in self._evaluate.ends(e, n, reciprocal, relative_error(group.spread)):
             where = slice(start + at.start, start + at.stop)
             if self._record.wanted:
                 low *= e[at] > 1e-290  # what was raised from below has 0 as its lower end
@@ -93,7 +91,9 @@ class _Working:
         return extended_sums(x, rows)
 
     def _round(self, x: Array, out: Values) -> None:
-        np.copyto(out, x if self._fmt.name == "float32" else self._fmt.round(x), casting="same_kind")
+        np.copyto(
+            out, x if self._fmt.name == "float32" else self._fmt.round(x), casting="same_kind"
+        )
 
 
 def _flat(group: Group) -> slice:

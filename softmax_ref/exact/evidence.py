@@ -11,7 +11,7 @@ import itertools
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -79,13 +79,13 @@ class Tally:
 Batch = tuple[str, Format, NDArray[np.generic]]
 
 
-def batches(seed: int) -> Iterator[Batch]:
+def batches(seed: int, sizes: Mapping[int, int] = SIZES) -> Iterator[Batch]:
     """Endless rows: each round has every format, family and short length."""
     rng = np.random.default_rng(seed)
     for number in itertools.count():
         for fmt in FORMATS.values():
             for family in FAMILIES:
-                for n, times in SIZES.items():
+                for n, times in sizes.items():
                     yield family, fmt, np.stack([draw(family, rng, fmt, n) for _ in range(times)])
         # long rows in turns
         for every, n in LONG.items():
@@ -98,8 +98,7 @@ def batches(seed: int) -> Iterator[Batch]:
 def all_pairs(name: str) -> Iterator[Batch]:
     """All pairs of finite numbers of an 8-bit format."""
     fmt = FORMATS[name]
-    values = np.arange(256, dtype=np.uint8).view(fmt.dtype)
-    values = values[np.isfinite(values.astype(np.float64))]
+    values = _finite(np.arange(256, dtype=np.uint8).view(fmt.dtype))
     for a in values:
         yield "all pairs", fmt, np.stack([np.full_like(values, a), values], axis=1)
 
@@ -107,10 +106,14 @@ def all_pairs(name: str) -> Iterator[Batch]:
 def all_differences(name: str, step: int = 1) -> Iterator[Batch]:
     """[0, −d] for all finite d ≥ 0 of a 16-bit format (for each `step`-th of them)."""
     fmt = FORMATS[name]
-    values = np.arange(0, 1 << 15, step, dtype=np.uint16).view(fmt.dtype)
-    values = values[np.isfinite(values.astype(np.float64))]
+    values = _finite(np.arange(0, 1 << 15, step, dtype=np.uint16).view(fmt.dtype))
     for part in np.array_split(values, 32):
         yield "[0, −d] for all d", fmt, np.stack([np.zeros_like(part), -part], axis=1)
+
+
+def _finite(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    with np.errstate(invalid="ignore"):  # signalling nans
+        return values[np.isfinite(values.astype(np.float64))]
 
 
 def exhaustive() -> Iterator[Batch]:
@@ -136,7 +139,7 @@ def hard_pairs(seed: int, count: int, keep: int) -> Iterator[Batch]:
 
 
 def _room(certificate: exact.Certificate, fmt: Format) -> NDArray[np.float64]:
-    """Distance of the true value from the middle between two numbers, in units of the last place."""
+    """Distance of the true value from the middle between two numbers, in last places."""
     value, rest = certificate.anchor, (certificate.low + certificate.high) / 2
     _, exponent = np.frexp(value)
     unit = np.ldexp(1.0, np.maximum(exponent - 1, fmt.min_exponent) - fmt.precision + 1)
@@ -170,7 +173,9 @@ def report(tally: Tally, seconds: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m softmax_ref.exact.evidence", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m softmax_ref.exact.evidence", description=__doc__
+    )
     parser.add_argument("--entries", type=int, default=1_000_000, help="how many to compare")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--exhaustive", action="store_true", help="the small formats, completely")

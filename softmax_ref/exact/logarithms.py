@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +85,13 @@ def _first_logs(rows: _Rows, n: int) -> _Logs:
 
 def _sweep(x: Values) -> _Rows:
     count, n = x.shape
-    rows = _Rows(np.empty(count), np.empty(count), np.zeros(count, np.bool_), np.empty((2, count)), np.empty(count))
+    rows = _Rows(
+        np.empty(count),
+        np.empty(count),
+        np.zeros(count, np.bool_),
+        np.empty((2, count)),
+        np.empty(count),
+    )
     evaluate = Extended(max(BLOCK, n))
     for group in prepared(x):
         rows.maximum[group.rows] = group.maximum
@@ -173,13 +180,21 @@ def _settle(group: Group, rows: NDArray[np.bool_], out: Values, record: Recorder
 class _Ladder:
     """Rounding tests of finer and finer values of L, for entries given by index."""
 
-    def __init__(self, x, fmt, out, record, rows, operands) -> None:
+    def __init__(
+        self,
+        x: Values,
+        fmt: Format,
+        out: Values,
+        record: Recorder,
+        rows: _Rows,
+        operands: Callable[[Ints], tuple[Array, Array, Ints]],
+    ) -> None:
         self._x, self._fmt, self._out, self._record = x, fmt, out.reshape(-1), record
         self._rows, self._operands = rows, operands
 
     def climb(self, index: Ints, logs: _Logs, sign: int) -> None:
         """Decide all entries of `index`; their value is x − max − sign·L."""
-        index = self._decide(index, lambda rows: logs.of(rows), sign, WORKING)
+        index = self._decide(index, logs.of, sign, WORKING)
         if not index.size:
             return
         rows = np.unique(self._operands(index)[2])
@@ -191,7 +206,7 @@ class _Ladder:
         index = self._decide_tiny(index, rows, t, exponent, sign)
         self._multiprecision(index, sign)
 
-    def _decide(self, index: Ints, logs_of, sign: int, stage: int) -> Ints:
+    def _decide(self, index: Ints, logs_of: Callable[[Ints], _Logs], sign: int, stage: int) -> Ints:
         left = [np.zeros(0, np.int64)]
         for part in groups(index.size, 1):
             chosen = index[part]
@@ -261,6 +276,4 @@ def _unscaled(decision: Decision, scale: Array) -> Decision:
     moved = (decision.anchor - anchor * scale) / scale  # 0 unless clipped
     low, high = moved + decision.low / scale, moved + decision.high / scale
     slack = np.abs(moved) * 2.0**-52
-    return Decision(
-        decision.value / scale, decision.decided, anchor, low - slack, high + slack
-    )
+    return Decision(decision.value / scale, decision.decided, anchor, low - slack, high + slack)

@@ -142,6 +142,4 @@ class Truth:
 
 
 def _context(precision: int) -> gmpy2.context:
-    return gmpy2.context(
-        precision=precision, emin=gmpy2.get_emin_min(), emax=gmpy2.get_emax_max()
-    )
+    return gmpy2.context(precision=precision, emin=gmpy2.get_emin_min(), emax=gmpy2.get_emax_max())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import WIDTH, Buffers, short_sum, pieces
+from .blocks import WIDTH, Buffers, pieces, short_sum
 from .errorfree import Array
 from .tables import SIZE, tables
 

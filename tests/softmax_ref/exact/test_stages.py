@@ -1,0 +1,136 @@
+"""Every stage alone gives the same results, and certificates are true."""
+
+from fractions import Fraction
+
+import gmpy2
+import mpmath
+import numpy as np
+import pytest
+
+from softmax_ref import exact
+from softmax_ref.exact import doubledouble, entries, extended, logarithms, multiprecision
+from softmax_ref.exact.families import FAMILIES, draw
+from softmax_ref.formats import FORMATS
+
+FUNCTIONS = ("softmax", "log_softmax", "logsumexp")
+
+
+def _rows(fmt, seed, n=6, count=4):
+    rng = np.random.default_rng(seed)
+    return np.stack([draw(f, rng, fmt, n) for f in FAMILIES for _ in range(count)])
+
+
+def _all(x):
+    return {name: getattr(exact, name)(x, certificate=True) for name in FUNCTIONS}
+
+
+def _blind_first_stage(monkeypatch):
+    """Widen every error of the first stage beyond use."""
+    monkeypatch.setattr(extended, "ENTRY_ERROR", 0.5)
+    monkeypatch.setattr(entries, "relative_error", lambda depth: 0.5)
+    monkeypatch.setattr(entries, "exponential_error", lambda depth: 2.0**-74)
+    monkeypatch.setattr(logarithms, "exponential_error", lambda depth: 0.5)
+
+
+def _blind_second_stage(monkeypatch):
+    monkeypatch.setattr(extended, "SUM_ERROR", 0.5)
+    monkeypatch.setattr(doubledouble, "SUM_ERROR", 0.5)
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("blind", [1, 2])
+def test_later_stages_agree(name, blind, monkeypatch):
+    """With the first stages made useless the later ones decide, and decide the same."""
+    x = _rows(FORMATS[name], seed=blind, count=4 if blind == 1 else 1)
+    expected = _all(x)
+    _blind_first_stage(monkeypatch)
+    if blind == 2:
+        _blind_second_stage(monkeypatch)
+    found = _all(x)
+    for function in FUNCTIONS:
+        np.testing.assert_array_equal(
+            found[function][0].astype(float), expected[function][0].astype(float)
+        )
+        counts = found[function][1].counts()
+        assert counts["double-double" if blind == 1 else "multiprecision"] > 0
+
+
+def _boundary_between(lower, upper, fmt):
+    """Whether some middle of two neighbouring numbers lies strictly between."""
+    below, above = (
+        multiprecision.nearest_exact(mpmath.mpf(e.numerator) / e.denominator, fmt)
+        for e in (lower, upper)
+    )
+    return not (below == above or (below != below and above != above))
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_certificates_enclose_the_true_value(name):
+    """60-digit values lie in the enclosures, narrow enough to decide normal results."""
+    fmt = FORMATS[name]
+    x = _rows(fmt, seed=7, count=2)
+    for function, (found, certificate) in _all(x).items():
+        undecided = 0
+        for index in np.ndindex(found.shape):
+            row = x[index[0]].astype(float).tolist()
+            if np.isnan(certificate.anchor[index]):
+                assert not np.isfinite(found[index].astype(float))
+                continue
+            lower, upper = certificate.enclosure(index)
+            with mpmath.workdps(700):
+                assert _mpf(lower) <= _value(function, row, index) <= _mpf(upper)
+                undecided += abs(found[index]) > 2.0**-1020 and _boundary_between(lower, upper, fmt)
+        assert undecided == 0
+
+
+def _mpf(value: Fraction):
+    return mpmath.mpf(value.numerator) / value.denominator
+
+
+def _value(function, row, index):
+    terms = [mpmath.exp(v) for v in row]
+    if function == "logsumexp":
+        return mpmath.log(mpmath.fsum(terms))
+    log = mpmath.mpf(row[index[1]]) - mpmath.log(mpmath.fsum(terms))
+    return log if function == "log_softmax" else mpmath.exp(log)
+
+
+def test_counts_say_who_decided():
+    """LSE near 0 needs the last stage; a row of equal entries needs none."""
+    near_zero = np.full(2, -np.log(2))
+    value, certificate = exact.logsumexp(near_zero, certificate=True)
+    assert value == 2.3190468138462996e-17
+    assert certificate.stages() == "multiprecision"
+    _, certificate = exact.softmax(near_zero, certificate=True)
+    assert certificate.counts()["exact case"] == 2
+
+
+def test_mpmath_is_as_accurate_as_assumed():
+    """exp and log1p of mpmath against MPFR: within 2^(4 − precision), at 60 and 400 bits."""
+    rng = np.random.default_rng(0)
+    arguments = np.concatenate([-rng.uniform(0, 800, 300), -(10.0 ** rng.uniform(-30, 0, 100))])
+    for precision in (60, 400):
+        for a in arguments.tolist():
+            with mpmath.workprec(precision), gmpy2.context(precision=precision + 60):
+                for mine, theirs in (
+                    (mpmath.exp(a), gmpy2.exp(a)),
+                    (mpmath.log1p(-a), gmpy2.log1p(-a)),
+                ):
+                    ratio = gmpy2.mpfr(gmpy2.mpq(*_ratio(mine))) / theirs - 1
+                    assert abs(ratio) <= gmpy2.exp2(4 - precision)
+
+
+def _ratio(x):
+    sign, mantissa, exponent, _ = x._mpf_
+    value = Fraction(int(mantissa)) * Fraction(2) ** exponent * (-1) ** sign
+    return value.numerator, value.denominator
+
+
+def test_a_useless_start_for_log1p_is_noticed(monkeypatch):
+    """The start of Newton's step is checked: a wrong log1p leads to the last stage, not astray."""
+    x = np.random.default_rng(1).normal(size=(20, 5))
+    expected = exact.logsumexp(x)
+    monkeypatch.setattr(np, "log1p", lambda t: t * 0.9)
+    value, certificate = exact.logsumexp(x, certificate=True)
+    assert value.tolist() == expected.tolist()
+    assert certificate.counts()["multiprecision"] == 20
