@@ -1,4 +1,4 @@
-"""The exact functions against MPFR: a part of what ``python -m softmax_ref.exact.evidence`` does."""
+"""The exact functions against MPFR: a part of ``python -m softmax_ref.exact.evidence``."""
 
 import itertools
 
