@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -59,10 +60,13 @@ class Certificate:
         numbers = np.bincount(np.ravel(self.stage), minlength=len(STAGES))
         return dict(zip(STAGES, numbers.tolist(), strict=True))
 
-    def enclosure(self, index: Any) -> tuple[Fraction, Fraction]:
-        """Exact lower and upper end for one entry."""
-        anchor = Fraction(float(self.anchor[index]))
-        return anchor + Fraction(float(self.low[index])), anchor + Fraction(float(self.high[index]))
+    def enclosure(self, index: Any) -> tuple[Fraction | float, Fraction | float]:
+        """Exact lower and upper end for one entry; infinite beyond twice the largest float64."""
+        return self._end(self.low, index), self._end(self.high, index)
+
+    def _end(self, offset: Array, index: Any) -> Fraction | float:
+        anchor, end = float(self.anchor[index]), float(offset[index])
+        return Fraction(anchor) + Fraction(end) if math.isfinite(end) else anchor + end
 
 
 @dataclass
