@@ -24,7 +24,7 @@ class Certificate:
     rounding boundaries lies between these two, that alone shows the entry correctly rounded.
     (The ends are rounded outwards. A true value closer than 2^−100, relatively, to a boundary may
     therefore have an enclosure that reaches over it, though the test itself was sharper; so may
-    one below 2^−1022, since these ends are multiples of 2^−1074, and boundaries lie between them.)
+    one below 2^−1000, since these ends are multiples of 2^−1074, and boundaries lie between them.)
     Where the result is nan or infinite by the rules for the edges the three are nan.
 
     Attributes
