@@ -111,7 +111,7 @@ def log1p(t: Pair) -> Pair:
     rest = tuple(np.where(small, a, b) for a, b in zip(rest_small, rest_large, strict=True))
     rest = fast_two_sum(rest[0], rest[1] - rest[0] * rest[0] / 2)
     newton = add((start, np.zeros_like(start)), rest)
-    sure = np.abs(rest[0]) <= 2.0**-45 * start
+    sure = (np.abs(rest[0]) <= 2.0**-45 * start) & (~small | (j == 0) & (s == 0))
     series = fast_two_sum(t[0], t[1] - t[0] * t[0] / 2)  # enough for t < 2^−60
     tiny = t[0] < 2.0**-60
     return tuple(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..formats import Format
 from . import doubledouble, extended, multiprecision
-from .blocks import BLOCK, groups
+from .blocks import BLOCK, WIDTH, groups
 from .certificates import Recorder
 from .errorfree import Array, Pair, divide, two_prod, two_sum
 from .extended import Extended, exponential_error
@@ -197,7 +197,8 @@ def _later(
 
     rows = np.unique(index // n)
     t, error = known(x, rows)
-    index = decide(index, rows, t, 1.01 * error + extended.SUM_ERROR / (1 + t[0]))
+    largest = np.minimum(t[0], -(-n // WIDTH))  # at most 1 in each piece, at most T in all
+    index = decide(index, rows, t, 1.01 * error + extended.SUM_ERROR * largest / (1 + t[0]))
     if not index.size:
         return
     rows = np.unique(index // n)

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Pair = tuple[Array, Array]
 
-_SPLITTER = 2.0**27 + 1
-
 
 def two_sum(a: Array, b: Array) -> Pair:
     """s = fl(a + b) and t with s + t = a + b exactly (claim: thm-rounding-two-sum).
@@ -38,16 +36,15 @@ def fast_two_sum(a: Array, b: Array) -> Pair:
 
 
 def split(a: Array) -> Pair:
-    """a = h + l with h and l of at most 26 bits (Veltkamp)."""
-    c = _SPLITTER * a
-    h = c - (c - a)
+    """a = h + l, where h is `a` rounded to 26 bits, and l fits into 26 bits too."""
+    h = ((a.view(np.int64) + (1 << 26)) >> 27 << 27).view(np.float64)
     return h, a - h
 
 
 def two_prod(a: Array, b: Array) -> Pair:
     """p = fl(ab) and e with p + e = ab exactly (claim: thm-rounding-two-prod).
 
-    It needs 2^−968 ≤ |ab| or ab = 0, and |a|, |b| ≤ 2^995.
+    It needs 2^−968 ≤ |ab| ≤ 2^1022 or ab = 0, and |a|, |b| ≤ 2^1022.
     """
     p = a * b
     a_high, a_low = split(a)

@@ -11,12 +11,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import WIDTH, Buffers, pieces, sum_of_pieces
+from .blocks import WIDTH, Buffers, pieces, short_sum, sum_of_pieces
 from .errorfree import Array, Pair, fast_two_sum
 from .tables import SIZE, tables
 from .working import FLOOR
 
-#: Error of adding up at most 1024 terms, relative to the largest (claim: lem-rounding-sum).
+#: Error of adding up a piece, relative to its largest term (claim: lem-rounding-exact-sum).
 SUM_ERROR = 2.0**-74
 #: Relative error of a softmax entry (claim: thm-rounding-extended-entry).
 ENTRY_ERROR = 2.0**-64
@@ -47,8 +47,8 @@ class Extended:
 
         `x` is a flat run of rows, `maximum` a column, `where` has the flat index of one maximum of
         each row, and no entry is more than `depth` below it.
-        The error is ``exponential_error(depth)`` relative to T, and 2^−74 relative to the largest
-        term; and an absolute n·2^−990, for terms below e^−690 are raised to it.
+        The error is at most ``exponential_error(depth)`` relative to T; and 2^−74 times the sum of
+        the largest term of each piece; and n·2^−990, for terms below e^−690 are raised to it.
         Afterwards ``short`` and ``low`` hold F and U + V (rounded once) of each entry.
         """
         short, low = self.short[: x.size], self.low[: x.size]
@@ -175,7 +175,7 @@ def _exact_sum(f: Array, high: Array, tiny: Array, h: Array, rest: Array) -> Pai
     np.subtract(f, h, out=rest)
     rest += high
     rest += tiny
-    return np.add.reduce(h, axis=1), np.add.reduce(rest, axis=1)
+    return np.add.reduce(h, axis=1), short_sum(rest)
 
 
 def _reciprocal(total: Pair) -> tuple[Array, Array, Array, Array]:
