@@ -292,7 +292,7 @@ def test_sums_with_exact_high_parts(n, scale):
     high, rest = extended._exact_sum(f, u, v, *free)
     for i in range(len(x)):
         error = abs(exactly(high[i], rest[i]) - true[i])
-        assert error <= Fraction(2.0**-74 * largest[i])
+        assert error <= Fraction(extended.SUM_ERROR * largest[i])
 
 
 @pytest.mark.claim("prop-rounding-double-double-sum")
@@ -305,7 +305,7 @@ def test_sums_in_double_double(scale):
         tau, _ = others(row)
         if tau >= gmpy2.exp2(-1080):
             found = real(high[i], low[i]) * gmpy2.exp2(int(s[i]))
-            assert relative(found, tau) <= 2.0**-98
+            assert relative(found, tau) <= doubledouble.SUM_ERROR
         else:
             assert s[i] < -1000
 
@@ -364,19 +364,28 @@ def test_log1p():
     low = np.spacing(t) * rng.uniform(-0.5, 0.5, t.size)
     high, rest = doubledouble.log1p((t, low))
     for i in range(t.size):
-        assert relative(real(high[i], rest[i]), gmpy2.log1p(real(t[i], low[i]))) <= 2.0**-87
+        truth = gmpy2.log1p(real(t[i], low[i]))
+        assert relative(real(high[i], rest[i]), truth) <= doubledouble.LOG_ERROR
 
 
 @pytest.mark.claim("prop-rounding-log1p")
 def test_log1p_does_not_trust_the_start(monkeypatch):
     """With a wrong NumPy log1p the function returns nan, or what is right all the same."""
-    t = 10.0 ** np.random.default_rng(8).uniform(-20, 9, 300)
-    for spoil in (lambda t: t * 0.9, lambda t: -np.ones_like(t), lambda t: np.full_like(t, 0.5)):
+    t = 10.0 ** np.random.default_rng(8).uniform(-20, 9.5, 500)
+    sound = np.log1p
+    for spoil in (
+        lambda t: t * 0.9,
+        lambda t: -np.ones_like(t),
+        lambda t: np.full_like(t, 0.5),
+        lambda t: sound(t) * (1 + 2.0**-45.1),  # barely good enough
+    ):
         monkeypatch.setattr(np, "log1p", spoil)
-        high, low = doubledouble.log1p((t, np.zeros_like(t)))
+        with np.errstate(all="ignore"):
+            high, low = doubledouble.log1p((t, np.zeros_like(t)))
         sure = ~np.isnan(high)
         for i in np.flatnonzero(sure):
-            assert relative(real(high[i], low[i]), gmpy2.log1p(real(t[i]))) <= 2.0**-87
+            truth = gmpy2.log1p(real(t[i]))
+            assert relative(real(high[i], low[i]), truth) <= doubledouble.LOG_ERROR
 
 
 @pytest.mark.claim("prop-rounding-log-sum")
@@ -385,7 +394,8 @@ def test_how_errors_pass_through_the_logarithm(tau, delta, theta):
     """Random sums with random errors: the logarithm moves by no more than stated."""
     true = gmpy2.log1p(real(tau))
     moved = gmpy2.log1p(real(tau) * (1 + real(delta)) + real(theta))
-    assert abs(moved - true) <= 1.001 * abs(real(delta)) * true + real(theta)
+    rounding_here = true * gmpy2.exp2(8 - BITS)
+    assert abs(moved - true) <= 1.001 * abs(real(delta)) * true + real(theta) + rounding_here
 
 
 @pytest.mark.claim("lem-rounding-tiny")

@@ -140,3 +140,42 @@ def test_a_useless_start_for_log1p_is_noticed(monkeypatch):
     value, certificate = exact.logsumexp(x, certificate=True)
     assert value.tolist() == expected.tolist()
     assert certificate.counts()["multiprecision"] == 20
+
+
+def test_the_last_stage_doubles_its_precision(monkeypatch):
+    """Started with 12 bits, it still ends with the right bits."""
+    rows = {name: _rows(fmt, seed=5, count=1) for name, fmt in FORMATS.items()}
+    expected = {name: _all(x) for name, x in rows.items()}
+    _blind_first_stage(monkeypatch)
+    _blind_second_stage(monkeypatch)
+    monkeypatch.setattr(multiprecision, "FIRST", 12)
+    for name, x in rows.items():
+        for function, (found, _) in _all(x).items():
+            np.testing.assert_array_equal(
+                found.astype(float), expected[name][function][0].astype(float)
+            )
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_rounding_by_integers(name):
+    """All middles of small neighbours, and what lies around the largest number."""
+    fmt = FORMATS[name]
+    wide = name == "float64"  # float64 cannot hold its own middles
+    values = (2.0**-60 if wide else fmt.smallest_subnormal) * np.arange(0.5, 40, 0.5)
+    steps = [] if wide else [-0.5, 0.25, 0.5, 0.75]
+    edge = [fmt.max + step * fmt.ulp(fmt.max) for step in steps]
+    for value in [*values, *edge]:
+        expected = float(np.asarray(fmt.round(value), float))
+        for sign in (1, -1):
+            found = multiprecision.nearest_exact(mpmath.mpf(sign * value), fmt)
+            np.testing.assert_equal(found, sign * expected)
+
+
+def test_the_second_stage_handles_what_it_should():
+    """Differences that overflow, and ties beside a tiny sum, do not need the last stage."""
+    largest = np.finfo(float).max
+    middle = [512 - 2.0**-44, 2.0**-43 - 512]  # their difference is a rounding boundary
+    for x in ([largest, -largest, 1.0], middle):
+        value, certificate = exact.log_softmax(np.array(x), certificate=True)
+        assert certificate.counts()["multiprecision"] == 0
+    assert value[1] == -1024 + 2.0**-43
