@@ -11,13 +11,13 @@ from .blocks import BLOCK
 from .errorfree import Array, Pair, add, fast_two_sum, multiply, two_prod, two_sum
 from .tables import SIZE, tables
 
-#: Relative error of T (claim: prop-rounding-double-double-sum).
+#: Relative error of τ (claim: prop-rounding-double-double-sum).
 SUM_ERROR = 2.0**-98
 #: Relative error of log1p beyond what it inherits (claim: prop-rounding-log1p).
 LOG_ERROR = 2.0**-87
 #: Terms below e^−900 are left out: where the others are as small, all results round to zero.
 FLOOR = -900.0
-#: Power of two beside a T without any terms.
+#: Power of two beside a τ without any terms.
 _NOTHING = -2000
 
 
@@ -59,7 +59,7 @@ def _expm1(r: Pair) -> Pair:
 
 
 def sums(x: Array, maximum: Array, where: NDArray[np.int64]) -> tuple[Pair, NDArray[np.int64]]:
-    """T and s by rows: Σ e^(x − maximum) = 1 + 2^s·T, without the maximum at `where`."""
+    """τ and s by rows: Σ e^(x − maximum) = 1 + 2^s·τ, without the maximum at `where`."""
     parts: list[tuple[Pair, NDArray[np.int64]]] = []
     for start in range(0, x.shape[1], BLOCK):
         piece = x[:, start : start + BLOCK]

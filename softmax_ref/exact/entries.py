@@ -87,7 +87,7 @@ class _Working:
         return np.concatenate(left)
 
     def known(self, x: Values, rows: Ints) -> tuple[Pair, Array]:
-        """T of some rows and the relative error of its terms."""
+        """τ of some rows and the relative error of its terms."""
         return extended_sums(x, rows)
 
     def _round(self, x: Array, out: Values) -> None:
@@ -126,7 +126,7 @@ class _Extended:
         return left
 
     def known(self, x: Values, rows: Ints) -> tuple[Pair, Array]:
-        """T of some rows and the relative error of its terms."""
+        """τ of some rows and the relative error of its terms."""
         return (self._sums[0][rows], self._sums[1][rows]), self._errors[rows]
 
     def _small(self, group: Group, left: Ints) -> Ints:
@@ -197,7 +197,7 @@ def _later(
 
     rows = np.unique(index // n)
     t, error = known(x, rows)
-    largest = np.minimum(t[0], -(-n // WIDTH))  # at most 1 in each piece, at most T in all
+    largest = np.minimum(t[0], -(-n // WIDTH))  # at most 1 in each piece, at most τ in all
     index = decide(index, rows, t, 1.01 * error + extended.SUM_ERROR * largest / (1 + t[0]))
     if not index.size:
         return

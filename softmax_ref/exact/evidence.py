@@ -65,7 +65,8 @@ class Tally:
     def _count(
         self, fmt: Format, name: str, family: str, found: Array, expected: Array, x: Array
     ) -> None:
-        same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+        nan = np.isnan(found) & np.isnan(expected)
+        same = nan | ((found == expected) & (np.signbit(found) == np.signbit(expected)))
         self.entries[fmt.name, name] += found.size
         self.families[family] += found.size
         for i in np.flatnonzero(~same):

@@ -43,11 +43,11 @@ class Extended:
     def sums(
         self, x: Array, n: int, maximum: Array, where: NDArray[np.int64], depth: float
     ) -> Pair:
-        """T = Σ e^(x − max) without one maximum, by rows.
+        """τ = Σ e^(x − max) without one maximum, by rows.
 
         `x` is a flat run of rows, `maximum` a column, `where` has the flat index of one maximum of
         each row, and no entry is more than `depth` below it.
-        The error is at most ``exponential_error(depth)`` relative to T; and 2^−74 times the sum of
+        The error is at most ``exponential_error(depth)`` relative to τ; and 2^−74 times the sum of
         the largest term of each piece; and n·2^−990, for terms below e^−690 are raised to it.
         Afterwards ``short`` and ``low`` hold F and U + V (rounded once) of each entry.
         """

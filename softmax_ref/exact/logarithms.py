@@ -1,4 +1,4 @@
-"""log_softmax and log-sum-exp by rows: L = log1p(T) once a row, then x − max − L or max + L."""
+"""log_softmax and log-sum-exp by rows: L = log1p(τ) once a row, then x − max − L or max + L."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Values = NDArray[np.generic]
 
 #: From here on differences of two numbers may overflow: all are scaled by ¼ first.
 _LARGE = 2.0**1000
-#: Exponent of T below which only the sign of L matters beside x − max: that is a rounding boundary
+#: Exponent of τ below which only the sign of L matters beside x − max: that is a rounding boundary
 #: or more than 2^−860 from the next (claim: lem-rounding-tiny).
 _NEGLIGIBLE = -900
 _SOME, _MORE = 2.0**-900, 2.0**-860
@@ -157,7 +157,7 @@ def _first(group: Group, fmt: Format, logs: _Logs, out: Values, record: Recorder
     start = group.rows.start * n
     where = slice(start, start + group.x.size)
     record.write(where, WORKING, s.ravel(), (tail - e).ravel(), (tail + e).ravel())
-    closed = below == above
+    closed = below.view(np.int64) == above.view(np.int64)  # the sign of zero counts
     if group.spread >= _LARGE:
         gone = np.isneginf(group.x)
         out[group.rows][gone] = -np.inf
@@ -223,7 +223,7 @@ class _Ladder:
         return index[~done]
 
     def _decide_tiny(self, index: Ints, rows: Ints, t: Pair, exponent: Ints, sign: int) -> Ints:
-        """Where x = max and T < 2^−860 the value is ∓T(1 − T/2 + …)."""
+        """Where x = max and τ < 2^−860 the value is ∓τ(1 − τ/2 + …)."""
         x, maximum, row = self._operands(index)
         at = np.searchsorted(rows, row)
         tiny = (x == maximum) & (exponent[at] < _NEGLIGIBLE)

@@ -19,7 +19,7 @@ from .errorfree import Array
 
 #: Bits of the first attempt.
 FIRST = 200
-#: Below, log(1 + T) cannot move a sum with a float64 number across a rounding boundary.
+#: Below, log(1 + τ) cannot move a sum with a float64 number across a rounding boundary.
 _NEGLIGIBLE = mpmath.ldexp(1, -1200)
 
 
@@ -77,7 +77,7 @@ class Row:
         self._sums: dict[int, mpmath.mpf] = {}
 
     def rest(self) -> mpmath.mpf:
-        """T = Σ e^(x − max) without one maximum; relative error at most 2^(8 − precision)·n."""
+        """τ = Σ e^(x − max) without one maximum; relative error at most 2^(8 − precision)·n."""
         precision = mpmath.mp.prec
         if precision not in self._sums:
             total = mpmath.mpf(0)
@@ -124,7 +124,8 @@ def _until_certain(
         with mpmath.workprec(precision):
             lower, upper = ends()
             below, above = nearest_exact(lower, fmt), nearest_exact(upper, fmt)
-        if below == above or (below != below and above != above):
+        same = below == above and math.copysign(1, below) == math.copysign(1, above)
+        if same or (math.isnan(below) and math.isnan(above)):
             return Enclosed(below, lower, upper)
         precision *= 2
 
@@ -139,7 +140,7 @@ def _product_ends(row: Row, p: mpmath.mpf) -> tuple[mpmath.mpf, mpmath.mpf]:
 
 
 def _sum_ends(row: Row, d: mpmath.mpf, sign: int) -> tuple[mpmath.mpf, mpmath.mpf]:
-    """Ends of d ± log(1 + T)."""
+    """Ends of d ± log(1 + τ)."""
     t = row.rest()
     if d and t < _NEGLIGIBLE:
         # any number between 0 and this one gives the same rounding

@@ -106,7 +106,8 @@ def _decision(
     below: Array, above: Array, anchor: Array, shift: Array | float, low: Array, high: Array
 ) -> Decision:
     """Enclosures are widened by what adding `shift`, or scaling, may have rounded."""
-    decided = (below == above) | (np.isnan(below) & np.isnan(above) & ~np.isnan(anchor + low))
+    same = (below == above) & (np.signbit(below) == np.signbit(above))
+    decided = same | (np.isnan(below) & np.isnan(above) & ~np.isnan(anchor + low))
     low, high = shift + low, shift + high
     return Decision(
         below,

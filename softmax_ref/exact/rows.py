@@ -103,7 +103,7 @@ def prepared(x: NDArray[np.generic]) -> Iterator[Group]:
 
 
 def extended_sums(x: NDArray[np.generic], rows: Ints) -> tuple[Pair, Array]:
-    """T of the chosen rows, and the relative error of its terms."""
+    """τ of the chosen rows, and the relative error of its terms."""
     n = x.shape[1]
     t, error = np.empty((2, rows.size)), np.empty(rows.size)
     evaluate = Extended(max(BLOCK, n))
@@ -121,7 +121,7 @@ def extended_arguments(group: Group) -> tuple[Array, int, Array, Ints, float]:
 
 
 def double_double_sums(x: NDArray[np.generic], rows: Ints) -> tuple[Pair, Ints]:
-    """T of the chosen rows to 2^−98, with a power of two apart."""
+    """τ of the chosen rows to 2^−98, with a power of two apart."""
     t, exponent = np.empty((2, rows.size)), np.empty(rows.size, np.int64)
     for part in groups(rows.size, x.shape[1]):
         group = prepare(x[rows[part]], slice(None))
@@ -130,6 +130,6 @@ def double_double_sums(x: NDArray[np.generic], rows: Ints) -> tuple[Pair, Ints]:
 
 
 def one_plus(t: Pair) -> Pair:
-    """1 + T with relative error 2u², for T ≥ 0."""
+    """1 + τ with relative error 2u², for τ ≥ 0."""
     s, low = two_sum(np.ones_like(t[0]), t[0])
     return fast_two_sum(s, low + t[1])

@@ -1,7 +1,7 @@
 """The three functions by MPFR, independent of everything else here (needs gmpy2).
 
-One row at a time, from the definition: d_i = x_i − max exactly, T = Σ e^(d_i) without one maximum,
-and then e^(d_i)/(1 + T), d_i − log1p(T), max + log1p(T), rounded once by MPFR itself to the
+One row at a time, from the definition: d_i = x_i − max exactly, τ = Σ e^(d_i) without one maximum,
+and then e^(d_i)/(1 + τ), d_i − log1p(τ), max + log1p(τ), rounded once by MPFR itself to the
 precision and exponent range of the format. The working precision grows until an error of 2^−20
 relative to it, times n, cannot change the result.
 """
@@ -98,7 +98,7 @@ class Truth:
         return -e, e
 
     def _rest(self, precision: int) -> gmpy2.mpfr:
-        """T, computed once for each precision."""
+        """τ, computed once for each precision."""
         if precision not in self._sums:
             total = gmpy2.mpfr(0)
             for i, d in enumerate(self._differences):
