@@ -26,7 +26,7 @@ test: $(READY) ## pytest (unit, property, doctest, claim, hygiene) and nbval on 
 	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env
 
 site-test: $(READY) ## open the built book in Chromium: offline, both widths, both themes
-	$(BIN)/python -m pytest tests/site
+	$(BIN)/python -m pytest -n 2 tests/site
 
 notebooks: $(READY) ## re-execute every notebook and rewrite it in normal form
 	$(BIN)/python tools/notebooks.py

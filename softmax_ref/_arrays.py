@@ -89,11 +89,11 @@ def like(value: Any, x: Any, name: str) -> Any:
     return xp.astype(given.to(x.device) if is_torch_array(x) else given, wide, copy=False)
 
 
-def same_shape(value: Any, x: Any, name: str, other: str) -> None:
-    """Raise ValueError unless the two arrays have the same shape."""
-    if tuple(value.shape) != tuple(x.shape):
+def same_shape(value: Any, shape: tuple[int, ...], name: str, other: str) -> None:
+    """Raise ValueError unless `value` has the shape, which is that of `other`."""
+    if tuple(value.shape) != tuple(shape):
         raise ValueError(
-            f"{name} must have the shape of {other}, {tuple(x.shape)}; got {tuple(value.shape)}."
+            f"{name} must have the shape of {other}, {tuple(shape)}; got {tuple(value.shape)}."
         )
 
 
@@ -162,7 +162,7 @@ def one_of(value: Any, valid: tuple[str, ...], name: str) -> None:
 def number(value: Any, name: str, allowed: str, test: Callable[[float], bool]) -> float:
     """`value` as a float; TypeError unless it is a number, ValueError unless the test holds."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be {allowed}; got {value!r}.")
+        raise TypeError(f"{name} must be {allowed}; got {type(value).__name__}.")
     if not test(float(value)):
         raise ValueError(f"{name} must be {allowed}; got {value!r}.")
     return float(value)

@@ -17,7 +17,7 @@ class _Node(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(operation: Operation, x: torch.Tensor, *constants: Any) -> torch.Tensor:
+    def forward(operation: Operation, x: torch.Tensor, *constants: Any) -> Any:
         return operation.value(x, *constants)
 
     @staticmethod
@@ -40,23 +40,23 @@ class _Node(torch.autograd.Function):
         return None, ctx.operation.vjp(x, y, g, *constants), *(None for _ in constants)
 
     @staticmethod
-    def jvp(ctx: Any, _: None, v: torch.Tensor, *__: Any) -> torch.Tensor:
+    def jvp(ctx: Any, _: None, v: torch.Tensor, *__: Any) -> Any:
         x, y, constants = _Node._saved(ctx)
         return ctx.operation.jvp(x, y, v, *constants)
 
     @staticmethod
     def vmap(
         info: Any, in_dims: tuple[Any, ...], operation: Operation, x: torch.Tensor, *constants: Any
-    ) -> tuple[torch.Tensor, int]:
+    ) -> tuple[Any, int]:
         def batched(a: Any, dim: int | None) -> Any:
             if not isinstance(a, torch.Tensor):
                 return a
             return a.expand(info.batch_size, *a.shape) if dim is None else a.movedim(dim, 0)
 
         arrays = (batched(a, d) for a, d in zip((x, *constants), in_dims[1:], strict=True))
-        return _Node.apply(operation, *arrays), 0
+        return apply(operation, *arrays), 0
 
 
-def apply(operation: Operation, x: torch.Tensor, *constants: Any) -> torch.Tensor:
+def apply(operation: Operation, x: torch.Tensor, *constants: Any) -> Any:
     """The operation's value, with its closed forms as the derivative."""
-    return _Node.apply(operation, x, *constants)
+    return _Node.apply(operation, x, *constants)  # type: ignore[no-untyped-call]

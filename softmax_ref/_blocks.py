@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-#: Bytes in a block. The chain holds two such arrays at a time, three at most: they stay in the
-#: second-level cache, or nearly, and a block is long enough to pay for the calls that it takes.
-BLOCK = 2**19
+#: Bytes in a block. The chain holds two such arrays at a time, three at most: they stay in a core's
+#: share of the cache, and a block is long enough to pay for the calls that it takes.
+BLOCK = 2**21
 
 _threads = 1
 
@@ -76,8 +76,8 @@ def pieces(x: Any) -> Iterator[slice]:
     Examples
     --------
     >>> import numpy as np
-    >>> list(pieces(np.zeros((1, 100_000))))
-    [slice(0, 65536, None), slice(65536, 131072, None)]
+    >>> list(pieces(np.zeros((1, 300_000))))
+    [slice(0, 262144, None), slice(262144, 524288, None)]
     """
     step = block_length(x)
     return (slice(start, start + step) for start in range(0, x.shape[-1], step))

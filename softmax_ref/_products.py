@@ -21,6 +21,8 @@ def at_largest(p: Any) -> tuple[Any, Any]:
 
 def complement(p: Any) -> Any:
     """1 − p for the probabilities of a row, the largest one's from the sum of the others."""
+    if p.shape[-1] == 0:
+        return p
     xp = array_namespace(p)
     _, largest = at_largest(p)
     others = xp.sum(xp.where(largest, 0, p), axis=-1, keepdims=True)

@@ -352,14 +352,15 @@ def logsumexp_vjp(x: Any, g: Any, axis: int = -1) -> Any:
     """
     rows = _vector_rows(x, axis)
     g = like(g, rows.data, "g")
-    same_shape(g, rows.data[..., 0], "g", "x without its axis")
+    shape = rows.data.shape[:-1]
+    same_shape(g, shape, "g", "x without its axis")
     return rows.full(map_rows(lambda x, g: g[..., None] * _probabilities(x), rows.data, g))
 
 
 def _pair(x: Any, v: Any, axis: int, name: str) -> tuple[Rows, Any]:
     rows = _vector_rows(x, axis)
     v = like(v, rows.data, name)
-    same_shape(v, rows, name, "x")
+    same_shape(v, rows.shape, name, "x")
     return rows, rows.arrange(v)
 
 

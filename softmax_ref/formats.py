@@ -15,6 +15,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Format:
     @property
     def smallest_normal(self) -> float:
         """2^min_exponent."""
-        return 2.0**self.min_exponent
+        return math.ldexp(1.0, self.min_exponent)
 
     @property
     def smallest_subnormal(self) -> float:
@@ -57,11 +58,11 @@ class Format:
     @property
     def unit_roundoff(self) -> float:
         """u = 2^−precision: the largest relative error of rounding a number in normal range."""
-        return 2.0**-self.precision
+        return math.ldexp(1.0, -self.precision)
 
-    def _round(self, x: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """`x` (float64) rounded to the format, as float64."""
-        x = np.asarray(x, dtype=np.float64)
+    def _round(self, value: Any) -> NDArray[np.float64]:
+        """The value, as float64, rounded to the format, as float64."""
+        x: NDArray[np.float64] = np.asarray(value, dtype=np.float64)
         if self.precision == 53:
             return x
         _, e = np.frexp(x)  # |x| = f · 2^e, f in [1/2, 1)
@@ -69,7 +70,8 @@ class Format:
         # Both scalings are by powers of two and exact: rint is the only rounding, to even on ties.
         y = np.ldexp(np.rint(np.ldexp(x, -unit)), unit)
         too_large = np.copysign(np.inf if self.has_infinity else np.nan, x)
-        return np.where(np.abs(y) > self.max, too_large, y)
+        result: NDArray[np.float64] = np.where(np.abs(y) > self.max, too_large, y)
+        return result
 
     def round(self, x: Any) -> Any:
         """Round float64 to this format: once, to nearest, ties to even.
@@ -208,16 +210,14 @@ class Format:
         with localcontext() as context:
             context.prec = 60
             log = y.ln()
-            x = float(self._round(float(log)))
-            while Decimal(x) > log:
+            x = float(self._round(float(log)))  # one of the two neighbours
+            if Decimal(x) > log:
                 x = self.next_down(x)
-            while Decimal(self.next_up(x)) < log:
-                x = self.next_up(x)
         return x, self.next_up(x)
 
 
 def _ieee(dtype: Any) -> Format:
-    info = ml_dtypes.finfo(dtype)
+    info = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
     return Format(
         name=info.dtype.name,
         dtype=np.dtype(dtype),

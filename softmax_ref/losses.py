@@ -104,10 +104,10 @@ def _problem(
     if isinstance(axis, tuple) or axis is None:
         raise TypeError(f"axis must be one integer, the axis of the classes; got {axis!r}.")
     rows = rows_of(logits, axis, "logits")
-    if len(rows.shape) == 0:
-        raise ValueError("logits must have an axis of classes; got a 0-d array.")
     xp, data = rows.xp, rows.data
     n = data.shape[-1]
+    if len(rows.shape) == 0 or n == 0:
+        raise ValueError(f"logits must have an axis of classes, not empty; got shape {rows.shape}.")
     if weight is not None:
         weight = like(weight, data, "weight")
         if tuple(weight.shape) != (n,):
@@ -121,7 +121,7 @@ def _problem(
         if format_name(given) == "bool":
             raise TypeError("target must hold class indices or probabilities; got booleans.")
         given = like(given, data, "target")
-        same_shape(given, rows, "target", "logits, as it holds probabilities")
+        same_shape(given, rows.shape, "target", "logits, as it holds probabilities")
         return _Problem(
             rows, data, rows.arrange(given), False, weight, label_smoothing, None, reduction
         )
@@ -376,7 +376,7 @@ def cross_entropy_hvp(
     problem = _problem(logits, target, axis, weight, ignore_index, reduction, label_smoothing)
     rows = problem.rows
     v = like(v, problem.logits, "v")
-    same_shape(v, rows, "v", "logits")
+    same_shape(v, rows.shape, "v", "logits")
     h = problem.by_rows(_row_products, rows.arrange(v))
     with np.errstate(invalid="ignore", divide="ignore"):
         h = h / problem.denominator()
@@ -455,7 +455,7 @@ def kl_divergence(p: Any, q: Any, axis: Axis = -1) -> Any:
     """
     rows = rows_of(p, axis, "p")
     q = like(q, rows.data, "q")
-    same_shape(q, rows, "q", "p")
+    same_shape(q, rows.shape, "q", "p")
     return rows.reduced(map_rows(_row_divergences, rows.data, rows.arrange(q), reduced=True))
 
 
@@ -516,7 +516,7 @@ def binary_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -
     rows = rows_of(logits, (), "logits")
     xp = rows.xp
     target = like(target, rows.data, "target")
-    same_shape(target, rows, "target", "logits")
+    same_shape(target, rows.shape, "target", "logits")
     if xp.any((target < 0) | (target > 1)):
         raise ValueError("target must be between 0 and 1.")
     losses = map_rows(_binary_losses, rows.data, rows.arrange(target))

@@ -91,7 +91,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
             {k: v for k, v in cell.metadata.items() if k in AUTHORED_CELL_METADATA}
         )
         if cell.cell_type == "code":
-            cell.outputs = [_normal_output(out) for out in cell.outputs]
+            cell.outputs = _merge_streams([_normal_output(out) for out in cell.outputs])
     return notebook
 
 
@@ -106,6 +106,18 @@ def _normal_output(output: NotebookNode) -> NotebookNode:
         output.data = {k: v for k, v in output.data.items() if not k.startswith("image/")}
         output.metadata = {k: v for k, v in output.metadata.items() if not k.startswith("image/")}
     return output
+
+
+def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join neighbouring pieces of one stream: where it is cut depends on the machine's load."""
+    merged: list[NotebookNode] = []
+    for output in outputs:
+        last = merged[-1] if merged else {}
+        if output.output_type == "stream" and last.get("name") == output.name:
+            last.text += output.text
+        else:
+            merged.append(output)
+    return merged
 
 
 def dumps(notebook: NotebookNode) -> str:

@@ -140,6 +140,7 @@ class Ledger(SphinxDirective):
         for statement in statements():
             rows.append(f"* - {{prf:ref}}`{statement.label}`: {statement.title}")
             checks = [f"{c.checks} `{c.test}`" for c in tests.get(statement.label, [])]
+            checks = checks or ["Nothing yet."]
             rows += [f"  - {checks[0]}", *(f"\n    {line}" for line in checks[1:])]
         return self.parse_text_to_nodes("\n".join([*rows, "```"]))
 

@@ -1,5 +1,6 @@
 """The command line: list experiments, run one, run a sweep."""
 
+import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -168,22 +169,37 @@ def _status(outcomes: Sequence[Outcome]) -> int:
 def _progress(runs: int) -> Iterator[tuple]:
     """Yield what begins a run and what advances it: bars on a terminal, plain lines elsewhere."""
     if not sys.stdout.isatty():
-        yield lambda label: click.echo(f"{label}: started"), lambda done, total: None
+        yield _plain_progress()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), transient=True) as bars:
         all_runs = bars.add_task("runs", total=runs, visible=runs > 1)
         cells = bars.add_task("cells", total=None)
+        count = itertools.count()
 
         def begin(label: str) -> None:
-            bars.reset(cells, description=label)
+            bars.update(all_runs, completed=next(count))
+            bars.reset(cells, description=label, total=None)
 
         def advance(done: int, total: int) -> None:
-            bars.update(cells, completed=done, total=total)
-            if done == total:
-                bars.advance(all_runs)
+            bars.update(cells, completed=done, total=total or None)
 
         yield begin, advance
+
+
+def _plain_progress() -> tuple:
+    """Return a pair like that of `_progress`, which says in a line when a run starts."""
+    current = ""
+
+    def begin(label: str) -> None:
+        nonlocal current
+        current = label
+
+    def advance(done: int, total: int) -> None:
+        if not done:
+            click.echo(f"{current}: started")
+
+    return begin, advance
 
 
 def _conclusions_table(folder: Path) -> Table:

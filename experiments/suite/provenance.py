@@ -99,6 +99,8 @@ def machine() -> dict[str, object]:
     import cpuinfo
     import psutil
 
+    from experiments import timing  # with NumPy, which a command that fails early need not load
+
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
@@ -108,7 +110,7 @@ def machine() -> dict[str, object]:
         "threads": psutil.cpu_count(),
         "thread_limits": {k: os.environ[k] for k in THREAD_VARIABLES if k in os.environ},
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "gpu": _gpu(),
+        "gpu": timing.gpu(),
         "timer_resolution_s": time.get_clock_info("perf_counter").resolution,
         "load_1_min": round(psutil.getloadavg()[0], 2),
     }
@@ -120,16 +122,6 @@ def _simd() -> list[str]:
 
     extensions = np.show_config(mode="dicts")["SIMD Extensions"]
     return extensions["baseline"] + extensions.get("found", [])
-
-
-def _gpu() -> dict[str, str] | None:
-    """Return name, memory, driver and CUDA version of the first NVIDIA GPU, if there is one."""
-    fields = ("name", "memory.total", "driver_version")
-    query = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
-    if not (answer := _output(query)):
-        return None
-    gpu = dict(zip(fields, answer.splitlines()[0].split(", "), strict=True))
-    return gpu | {"torch": _version("torch") or "not installed"}
 
 
 def commit() -> dict[str, object] | None:

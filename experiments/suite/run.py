@@ -60,7 +60,8 @@ def run(
     out : Path
         The folder that holds the run folders; made if it is not there.
     progress : callable
-        Called after each cell with the number of cells done and the number of cells.
+        Called with 0 and 0 when the run starts (one that is reused does not), then after each cell
+        with the number of cells done and the number of cells.
 
     Returns
     -------
@@ -81,6 +82,7 @@ def run(
     discard_leftovers(out)
     if target.is_dir():
         return Outcome(name, "reused", target, 0.0)
+    progress(0, 0)
     with _partial_folder(out) as folder:
         record = determined_by | {"run": name, "given": dict(given)}
         record |= {"started": datetime.now(UTC).isoformat(timespec="seconds")}

@@ -101,10 +101,14 @@ def test_each_planted_fault_is_found(clean, sentence):
 
 
 def test_normal_form_drops_what_a_machine_adds(clean):
-    """Timestamps, images and random ids disappear; prose, code and text outputs stay."""
+    """Timestamps, images, random ids and cuts in a stream go; prose, code and text stay."""
     expected = notebooks.dumps(notebooks.normalise(copy.deepcopy(clean)))
     clean.metadata["kernelspec"] = {"name": "elsewhere", "display_name": "Elsewhere"}
     clean.cells[1].metadata["execution"] = {"iopub.status.busy": "2020-01-01T00:00:00Z"}
     clean.cells[1].id = "random-id"
+    pieces = ("0.6", "59\n")
+    clean.cells[1].outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text=piece) for piece in pieces
+    ]
     clean.cells[2].outputs[0].data["image/png"] = "aGk="
     assert notebooks.dumps(notebooks.normalise(clean)) == expected

@@ -270,8 +270,12 @@ def test_reference_has_twelve_digits(playground):
             rest = mpmath.fsum(v for i, v in enumerate(p) if i != state["target"])
             gradient = [-rest if i == state["target"] else v for i, v in enumerate(p)]
             loss = -mpmath.log1p(-rest) if rest < 0.5 else -mpmath.log(p[state["target"]])
-            exact = [*p, *gradient, loss]
-            for a, b in zip([*shown["p"], *shown["gradient"], shown["loss"]], exact, strict=True):
+            others = [mpmath.fsum(v for v in p[:i] + p[i + 1 :]) for i in range(len(p))]
+            n = range(len(p))
+            jacobian = [p[i] * others[i] if i == j else -p[i] * p[j] for i in n for j in n]
+            entries = [entry for row in shown["jacobian"] for entry in row]
+            page = [*shown["p"], *shown["gradient"], *entries, shown["loss"]]
+            for a, b in zip(page, [*p, *gradient, *jacobian, loss], strict=True):
                 assert abs(a - b) <= 1e-12 * abs(b) or abs(b) < 1e-300, (state, a, b)
 
 
@@ -354,7 +358,19 @@ def test_an_ordinary_fragment_is_not_a_state(browser, bases):
         page.evaluate("location.hash = '#what-is-computed'")
         page.wait_for_timeout(100)
         assert page.get_by_label("Logit of class 1", exact=True).input_value() == "5"
+        page.reload()
+        assert page.get_by_label("Logit of class 1", exact=True).input_value() == "2"
         assert page.inner_text(".pg-note") == ""
+
+
+def test_a_link_leads_up_to_the_controls_each_time(browser, bases):
+    """Followed a second time, it sets what was changed since and scrolls up again."""
+    with situation(browser, bases) as page:
+        link, _ = situation_link(page, "hot")
+        for _ in range(2):
+            link.click()
+            page.wait_for_function("scrollY < 300")
+            assert page.get_by_label("Temperature T", exact=True).input_value() == "100"
 
 
 # ---- what is shown ---------------------------------------------------------------------------
@@ -442,6 +458,7 @@ def test_situation_saturation(browser, bases):
             assert target == "0 lost"
             assert number(other) == pytest.approx(2.061e-9, rel=1e-3)
             assert page.inner_text(".pg-loss").startswith("Loss 0 lost")
+            assert page.locator(".pg-jacobian td:has(.pg-lost)").count() == 1
             assert "reference −2.061153" in page.locator(".pg-bars").nth(1).inner_text()
 
 
@@ -642,7 +659,11 @@ INSIDE = """() => {
 }"""
 
 
-@pytest.mark.parametrize("fragment", [CROWDED.format(a) for a in ALGORITHMS] + ["#x=1e4,2,3,4,5,6"])
+@pytest.mark.parametrize(
+    "fragment",
+    [CROWDED.format(a) for a in ALGORITHMS]
+    + ["#x=1e4,2,3,4,5,6", "#x=0,-5,-6,-7,-8,-9&format=float16&algorithm=shifted"],
+)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_longest_numbers_fit(browser, bases, width, fragment):
     """Six classes in float64 neither widen the page nor stand out of their place."""

@@ -142,16 +142,17 @@ window.softmaxArithmetic = (() => {
   }
 
   // What to compare with: float64, shifted before the division by T, the maximum left out of the
-  // sum in the loss, and the target's gradient as minus the sum of the other probabilities.
+  // sum in the loss, and 1 − pᵢ taken as the sum of the other probabilities.
   function reference({ x, T, target }) {
     const largest = x.indexOf(Math.max(...x));
     const d = x.map((v) => (v - x[largest]) / T);
     const e = d.map(Math.exp);
     const others = e.reduce((sum, v, i) => (i === largest ? sum : sum + v), 0);
     const p = e.map((v) => v / (1 + others));
-    const rest = p.reduce((sum, v, i) => (i === target ? sum : sum + v), 0);
-    const gradient = p.map((v, i) => (i === target ? -rest : v));
-    return { p, gradient, loss: Math.log1p(others) - d[target] };
+    const rest = p.map((_, i) => p.reduce((sum, v, j) => (j === i ? sum : sum + v), 0));
+    const gradient = p.map((v, i) => (i === target ? -rest[i] : v));
+    const jacobian = p.map((pi, i) => p.map((pj, j) => (i === j ? pi * rest[i] : -pi * pj)));
+    return { p, gradient, jacobian, loss: Math.log1p(others) - d[target] };
   }
 
   // `value` in decimal: whole numbers in full, others with the fewest digits that tell them from

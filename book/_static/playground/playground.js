@@ -115,7 +115,10 @@ window.softmaxPlayground = (() => {
     });
     value.append(mantissa);
     if (exponent !== undefined) value.append(make("wbr"), `e${exponent}`);
-    return number.kind ? [value, " ", tag(number.kind, number.why)] : [value];
+    if (!number.kind) return [value];
+    // Where digits are rationed the cell is narrow, and the word may need to break.
+    const why = digits ? number.why.replace(/^(over|under|sub)/, "$1\u00ad") : number.why;
+    return [value, " ", tag(number.kind, why)];
   }
 
   // A number that came out as 0 although it is not has lost all its digits without underflowing.
@@ -362,15 +365,15 @@ window.softmaxPlayground = (() => {
       );
     }
 
-    function drawJacobian(result) {
+    function drawJacobian(result, exact) {
       const n = state.x.length;
       const head = (scope, i) => make("th", { scope }, String(i + 1));
-      const cell = (number) => {
+      const cell = (number, i, j) => {
         const weight = Math.min(1, Math.abs(number.value) * 4) || 0; // no entry exceeds 1/4
         const sign = number.value < 0 ? "pg-negative" : "pg-positive";
         return make(
           "td", { class: sign, style: `--weight:${(40 * weight).toFixed(1)}%` },
-          ...shown(number, state.format, 2)
+          ...shown(beside(number, exact.jacobian[i][j]), state.format, 2)
         );
       };
       jacobian.replaceChildren(
@@ -379,7 +382,7 @@ window.softmaxPlayground = (() => {
         make("thead", {}, make("tr", {}, make("td", {}, "i \\ j"),
           ...state.x.map((_, j) => head("col", j)))),
         make("tbody", {}, ...result.jacobian.map((row, i) =>
-          make("tr", {}, head("row", i), ...row.map(cell))))
+          make("tr", {}, head("row", i), ...row.map((number, j) => cell(number, i, j)))))
       );
       jacobian.style.setProperty("--classes", n);
     }
@@ -396,37 +399,38 @@ window.softmaxPlayground = (() => {
       drawControls();
       drawResults(result, exact);
       drawSteps(result);
-      drawJacobian(result);
+      drawJacobian(result, exact);
       message = summary(state, result, exact);
     }
 
     // ---- the address ----
 
-    // Takes the state from the address; says what was wrong with it, or what to look at.
-    function load() {
-      const { state: found, complaints } = parse(location.hash.slice(1));
+    // Takes the state from the fragment. Says what was wrong with it; or, where it is one of the
+    // page's situations, what to look at.
+    function load(fragment) {
+      const { state: found, complaints } = parse(fragment.slice(1));
       clearTimeout(settling);
       state = found;
       span = SPANS[0];
       draw();
       announce();
       const link = links.find((a) => address(parse(a.hash.slice(1)).state) === address(state));
-      const hint = link && complaints.length === 0 ? [link.closest("li").cloneNode(true)] : [];
-      for (const { childNodes } of hint) note.replaceChildren(...childNodes);
-      if (!hint.length) note.replaceChildren(...complaints.map((text) => make("p", {}, text)));
+      if (complaints.length)
+        note.replaceChildren(...complaints.map((text) => make("p", {}, text)));
+      else note.replaceChildren(...(link ? link.closest("li").cloneNode(true).childNodes : []));
     }
 
     function follow() {
       if (!isState(location.hash)) return;
-      load();
+      load(location.hash);
       root.scrollIntoView();
     }
 
-    const links = situations ? [...situations.querySelectorAll('a[href^="#x="]')] : [];
+    const links = [...situations.querySelectorAll("a[data-short]")];
 
     root.replaceChildren(
       make("div", { class: "pg-shortcuts" }, "Try: ", ...links.flatMap((a) => [
-        make("a", { href: a.getAttribute("href") }, a.dataset.short ?? a.textContent), " ",
+        make("a", { href: a.getAttribute("href") }, a.dataset.short), " ",
       ])),
       note,
       make("div", { class: "pg-controls", role: "group", "aria-label": "What is computed" },
@@ -447,9 +451,10 @@ window.softmaxPlayground = (() => {
       make("section", {}, make("h2", {}, "Step by step"), steps),
       make("section", {}, make("h2", {}, "Jacobian diag(p) − ppᵀ"), jacobian)
     );
-    load();
-    if (isState(location.hash)) root.scrollIntoView();
+    load("");
+    follow();
     addEventListener("hashchange", follow);
+    for (const a of links) a.addEventListener("click", follow); // also where nothing changes
   }
 
   return { parse, address, start };

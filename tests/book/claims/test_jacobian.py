@@ -435,14 +435,14 @@ def test_a_wrong_product_is_refused():
 # --- log_softmax ------------------------------------------------------------------------------
 
 
-def check_log_softmax_jacobian(L, x):
-    """Compare L, a function of p, with 60-digit central differences of log_softmax at x."""
+def check_log_softmax_jacobian(K, x):
+    """Compare K, a function of p, with 60-digit central differences of log_softmax at x."""
     with mpmath.workdps(DIGITS):
         p = softmax_of(x)
         for j in range(len(x)):
             column = derivative(lambda z: list(map(mpmath.log, softmax_of(z))), x, j)
             for i, value in enumerate(column):
-                assert abs(value - L(p)[i][j]) < 1e-20, (i, j)
+                assert abs(value - K(p)[i][j]) < 1e-20, (i, j)
 
 
 def log_softmax_jacobian(p):
@@ -462,19 +462,19 @@ def test_log_softmax_jacobian(x):
 @settings(deadline=None)
 @given(weights, st.data())
 def test_log_softmax_algebra(w, data):
-    """In exact arithmetic: both products, L1 = 0, L² = L, diag(p)L = J and rank n − 1."""
+    """In exact arithmetic: both products, K1 = 0, K² = K, diag(p)K = J and rank n − 1."""
     p, J = exact_jacobian(w)
     n = len(p)
-    L = log_softmax_jacobian(p)
-    columns = [list(column) for column in zip(*L, strict=True)]
+    K = log_softmax_jacobian(p)
+    columns = [list(column) for column in zip(*K, strict=True)]
     v = data.draw(st.lists(st.integers(-50, 50), min_size=n, max_size=n))
     mean = sum(a * b for a, b in zip(p, v, strict=True))
-    assert times(L, v) == [v_i - mean for v_i in v]
+    assert times(K, v) == [v_i - mean for v_i in v]
     assert times(columns, v) == [v_i - sum(v) * p_i for v_i, p_i in zip(v, p, strict=True)]
-    assert times(L, [1] * n) == [0] * n
-    assert [times(L, column) for column in columns] == columns
-    assert [[p_i * a for a in row] for p_i, row in zip(p, L, strict=True)] == J
-    *leading, last = pivots(L)
+    assert times(K, [1] * n) == [0] * n
+    assert [times(K, column) for column in columns] == columns
+    assert [[p_i * a for a in row] for p_i, row in zip(p, K, strict=True)] == J
+    *leading, last = pivots(K)
     assert all(d != 0 for d in leading)
     assert last == 0
 
@@ -483,7 +483,7 @@ def test_log_softmax_algebra(w, data):
 @settings(deadline=None)
 @given(several_logits)
 def test_log_softmax_norm(x):
-    """The largest singular value of L is √n‖p‖, at least 1 and below √n, and 1 only if uniform."""
+    """The largest singular value of K is √n‖p‖, at least 1 and below √n, and 1 only if uniform."""
     p = softmax_ref.softmax(np.array(x))
     n = len(p)
     norm = np.linalg.norm(np.array(log_softmax_jacobian(p)), 2)

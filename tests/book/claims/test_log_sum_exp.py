@@ -3,6 +3,8 @@
 Statements about real numbers are checked with 60 digits, on logits that are multiples of 1/8: ties
 are common, and a strict inequality is strict by more than 1e-50, which 60 digits can see.
 Statements that have a rounded counterpart are checked on `softmax_ref` as well.
+
+The property tests have no deadline: a first call imports, and a busy machine is slow.
 """
 
 import itertools
@@ -97,6 +99,7 @@ def rounding(x, value):
 @given(logits)
 @example([0.0])
 @example([5.0, 5.0, 5.0])
+@settings(deadline=None)
 def test_bounds_and_their_equality_cases(x):
     """Random lists obey both bounds in 60 digits, with equality only if all entries are equal."""
     m, n, k = max(x), len(x), x.count(max(x))
@@ -115,6 +118,7 @@ def test_bounds_and_their_equality_cases(x):
     st.lists(st.floats(-1000, 1000, width=16), min_size=1, max_size=30),
     st.sampled_from(["float64", "float32", "float16"]),
 )
+@settings(deadline=None)
 def test_computed_value_respects_the_bounds(x, name):
     """In three formats softmax_ref.logsumexp lies between max and max + log n, up to rounding."""
     value = float(softmax_ref.logsumexp(np.array(x, dtype=name)))
@@ -128,6 +132,7 @@ def test_computed_value_respects_the_bounds(x, name):
 @given(logits, st.integers(0, 320).map(lambda k: k / 8))
 @example([3.0, 3.0, -1.0], 0.0)
 @example([3.0, 2.0, 2.0], 1.0)
+@settings(deadline=None)
 def test_near_maximal_entries(x, delta):
     """The four sides are in order in 60 digits, for random lists and distances δ."""
     m, n = max(x), len(x)
@@ -144,7 +149,7 @@ def test_near_maximal_entries(x, delta):
 
 @pytest.mark.claim("prop-lse-near")
 def test_near_maximal_bounds_are_reached():
-    """Two lists attain the lower bound and the first upper one, so neither can be improved."""
+    """Lists attain or approach the lower bound and the first upper one: neither can be improved."""
     small = mpmath.exp(-1)
     assert abs(lse([3, 2, 2]) - 3 - mpmath.log(1 + 2 * small)) < TINY  # δ = 1, k = 3
     assert abs(lse([3, 3, 3]) - 3 - mpmath.log(3)) < TINY  # any δ, k = 3
@@ -156,6 +161,7 @@ def test_near_maximal_bounds_are_reached():
 @given(st.floats(1e-8, 1e8), st.floats(0, 1e8))
 @example(1.0, 0.0)
 @example(1.0, 1e-8)
+@settings(deadline=None)
 def test_linear_approximation(s, a):
     """In 60 digits the bounds enclose log(s + a) − log s, for a from 0 to far above s."""
     t = mpmath.mpf(a) / s
@@ -177,6 +183,7 @@ def test_linear_approximation_is_of_second_order():
 
 @pytest.mark.claim("thm-lse-shift")
 @given(logits, st.floats(-1e6, 1e6))
+@settings(deadline=None)
 def test_shift_equivariance(x, c):
     """LSE(x + c1) − LSE(x) is c to 50 digits, for random x and c up to a million."""
     c = mpmath.mpf(c)
@@ -185,10 +192,12 @@ def test_shift_equivariance(x, c):
 
 @pytest.mark.claim("thm-lse-shift")
 @given(logits, st.integers(-1000, 1000))
+@settings(deadline=None)
 def test_computed_shift_equivariance(x, c):
     """softmax_ref.logsumexp moves by c when x does, up to the rounding of the two results."""
     moved = softmax_ref.logsumexp(np.array(x) + c)  # exact: multiples of 1/8
     value = softmax_ref.logsumexp(np.array(x))
+    assert math.isfinite(moved)
     # x − m is the same, so only the last addition of each can round, and the sum value + c here.
     assert abs(moved - (value + c)) <= U * (abs(moved) + abs(value) + abs(value + c))
 
@@ -197,6 +206,7 @@ def test_computed_shift_equivariance(x, c):
 @given(st.lists(st.floats(-1000, 1000), min_size=1, max_size=30))
 @example([1000.0] * 3)
 @example([-1000.0] * 3)
+@settings(deadline=None)
 def test_shifted_formula_is_accurate(x):
     """softmax_ref.logsumexp agrees with 60 digits for logits up to ±1000, where exp overflows."""
     exact = lse(x)
@@ -211,6 +221,7 @@ def test_shifted_formula_is_accurate(x):
 @example([], [])
 @example([1.0], [])
 @example([-math.inf], [-math.inf])
+@settings(deadline=None)
 def test_joining_lists(x, y):
     """LSE of joined lists is LSE of the two values, also for empty lists and for entries of −∞."""
     joined, parts = lse(x + y), lse([lse(x), lse(y)])
@@ -219,6 +230,7 @@ def test_joining_lists(x, y):
 
 @pytest.mark.claim("prop-lse-merge")
 @given(masked)
+@settings(deadline=None)
 def test_computed_identity(x):
     """softmax_ref.logsumexp is −∞ for the empty list, and appending −∞ changes no bit."""
     assert softmax_ref.logsumexp(np.array([])) == -math.inf
@@ -237,6 +249,7 @@ def test_no_finite_value_for_the_empty_list(v):
 @given(pairs)
 @example(([0.0], [0.0]))
 @example(([0.0, 1.0], [2.0, 3.0]))
+@settings(deadline=None)
 def test_monotone_and_lipschitz(pair):
     """LSE changes by less than the largest change of a logit, unless all change alike."""
     x, y = pair
@@ -253,6 +266,7 @@ def test_monotone_and_lipschitz(pair):
 
 @pytest.mark.claim("prop-lse-monotone")
 @given(pairs, st.integers(0, 5))
+@settings(deadline=None)
 def test_strictly_monotone(pair, i):
     """Raising a single entry of a random list raises LSE."""
     x, y = pair
@@ -268,7 +282,7 @@ def test_strictly_monotone(pair, i):
 
 @pytest.mark.claim("thm-lse-derivatives")
 @given(logits)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_gradient_and_hessian(x):
     """Central differences in 60 digits give softmax as gradient and p_j(δ_jk − p_k) as Hessian."""
     # The quotients are off by h²/6 of a third derivative below 1; the second ones lose another
@@ -300,6 +314,7 @@ def test_automatic_differentiation_agrees(scale):
 @given(pairs, fraction)
 @example(([0.0, 1.0], [2.0, 3.0]), 0.5)
 @example(([0.0], [7.0]), 0.5)
+@settings(deadline=None)
 def test_convex_with_equality_along_ones_only(pair, weight):
     """On random pairs LSE lies strictly below its chord, unless y − x is constant: then on it."""
     x, y = pair
@@ -313,6 +328,7 @@ def test_convex_with_equality_along_ones_only(pair, weight):
 
 @pytest.mark.claim("thm-lse-convex")
 @given(weights, st.lists(st.integers(-50, 50), min_size=6, max_size=6))
+@settings(deadline=None)
 def test_curvature_is_a_variance(w, v):
     """In exact fractions vᵀ(diag(p) − ppᵀ)v is Σ p_i(v_i − v̄)², and 0 for constant v only."""
     p = [Fraction(w_i, sum(w)) for w_i in w]
@@ -330,6 +346,7 @@ def test_curvature_is_a_variance(w, v):
 @given(pairs, fraction)
 @example(([0.0], [1.0]), 0.5)
 @example(([0.0, 1.0], [2.0, 3.0]), 0.5)
+@settings(deadline=None)
 def test_strictly_convex_with_a_zero(pair, weight):
     """LSE(0, x) lies strictly below its chord for all random pairs x ≠ y, also along the ones."""
     x, y = pair
@@ -340,6 +357,7 @@ def test_strictly_convex_with_a_zero(pair, weight):
 
 @pytest.mark.claim("thm-lse-zero")
 @given(weights)
+@settings(deadline=None)
 def test_positive_definite_with_a_zero(w):
     """In exact fractions the Hessian of LSE(0, x) has positive leading minors (Sylvester)."""
     p = [Fraction(w_i, 1 + sum(w)) for w_i in w]  # the class with logit 0 has the weight 1
@@ -357,6 +375,7 @@ def test_positive_definite_with_a_zero(w):
 @pytest.mark.claim("prop-lse-softplus")
 @given(entry)
 @example(0.0)
+@settings(deadline=None)
 def test_softplus(a):
     """Slope, curvature, safe form, gap and identities of softplus hold in 60 digits."""
     a = mpmath.mpf(a)
@@ -396,6 +415,7 @@ def test_safe_softplus(a):
 @example([2.0, 2.0, 2.0], 0.5)
 @example([2.0, 2.0, 0.0], 0.0625)
 @example([1.0], 3.0)
+@settings(deadline=None)
 def test_temperature_bounds(x, T):
     """Both pairs of bounds hold in 60 digits for random lists, tied or not, and temperatures."""
     m, n, k = max(x), len(x), x.count(max(x))
@@ -430,6 +450,7 @@ def points_and_distributions(draw):
 @pytest.mark.claim("thm-lse-conjugate")
 @given(points_and_distributions())
 @example(([0.0, 0.0], [mpmath.mpf(1), mpmath.mpf(0)]))
+@settings(deadline=None)
 def test_score_plus_entropy_is_below_lse(drawn):
     """Random distributions miss LSE by their divergence from softmax; softmax attains it."""
     x, p = drawn
@@ -443,6 +464,7 @@ def test_score_plus_entropy_is_below_lse(drawn):
 
 @pytest.mark.claim("thm-lse-conjugate")
 @given(points_and_distributions(), entry)
+@settings(deadline=None)
 def test_conjugate_on_the_simplex(drawn, c):
     """−H(q) is attained at log q + c1 if all q_i > 0, else approached but not attained."""
     x, q = drawn
@@ -466,6 +488,7 @@ def test_conjugate_on_the_simplex(drawn, c):
 @given(st.lists(st.integers(-8, 8).map(lambda k: k / 8), min_size=1, max_size=5))
 @example([0.5, 0.25])
 @example([1.5, -0.5])
+@settings(deadline=None)
 def test_conjugate_is_infinite_off_the_simplex(q):
     """For random q outside the simplex the two rays of the proof exceed any bound."""
     total, n = sum(q), len(q)
