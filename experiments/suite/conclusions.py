@@ -5,11 +5,37 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 Verdict = Literal["holds", "fails", "not testable here"]
 
 RUN_FOLDER = "SOFTMAX_CHECKED_RUN_FOLDER"  # the variable by which a run tells its kernel its folder
+FILE = "conclusions.json"
+
+
+class Interval(Protocol):
+    """A measured value between its bounds, such as `experiments.timing.Estimate`."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What was measured to reach a verdict, with its interval and unit ("" for a ratio)."""
+
+    value: float
+    low: float
+    high: float
+    unit: str = ""
+
+    def overlaps(self, other: "Quantity") -> bool:
+        """Say whether two intervals have a point in common."""
+        return self.low <= other.high and other.low <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g}) {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -20,6 +46,7 @@ class Conclusion:
     statement: str
     verdict: Verdict
     evidence: str
+    quantity: Quantity | None = None
 
 
 class Conclusions:
@@ -44,7 +71,15 @@ class Conclusions:
     def __iter__(self):
         return iter(self._items)
 
-    def add(self, id: str, statement: str, holds: bool | None, evidence: str) -> None:
+    def add(
+        self,
+        id: str,
+        statement: str,
+        holds: bool | None,
+        evidence: str,
+        quantity: Interval | None = None,
+        unit: str = "",
+    ) -> None:
         """Add a conclusion.
 
         Parameters
@@ -57,6 +92,10 @@ class Conclusions:
             Whether it holds; None where this machine or setting cannot tell.
         evidence : str
             What was seen.
+        quantity : Interval, optional
+            The measured value that decided, if one did: runs on two machines are compared by it.
+        unit : str
+            The unit of the quantity; a ratio has none.
 
         Raises
         ------
@@ -65,7 +104,8 @@ class Conclusions:
         """
         if any(item.id == id for item in self._items):
             raise ValueError(f"The conclusion {id!r} is already in the table.")
-        self._items.append(Conclusion(id, statement, verdict(holds), evidence))
+        measured = quantity and Quantity(quantity.value, quantity.low, quantity.high, unit)
+        self._items.append(Conclusion(id, statement, verdict(holds), evidence, measured))
         if folder := run_folder():
             write(self._items, folder)
 
@@ -106,11 +146,23 @@ def run_folder() -> Path | None:
 
 def write(items: list[Conclusion], folder: Path) -> None:
     """Write conclusions to ``conclusions.json`` in a run folder."""
-    text = json.dumps([asdict(item) for item in items], indent=2, ensure_ascii=False)
-    (folder / "conclusions.json").write_text(text + "\n", encoding="utf-8")
+    (folder / FILE).write_text(to_text(items), encoding="utf-8")
 
 
 def read(folder: Path) -> list[Conclusion]:
     """Read the conclusions of a run folder."""
-    text = (folder / "conclusions.json").read_text(encoding="utf-8")
-    return [Conclusion(**item) for item in json.loads(text)]
+    return from_text((folder / FILE).read_text(encoding="utf-8"))
+
+
+def to_text(items: list[Conclusion]) -> str:
+    """Return conclusions as JSON; those without a quantity do not mention one."""
+    rows = [{k: v for k, v in asdict(item).items() if v is not None} for item in items]
+    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+
+
+def from_text(text: str) -> list[Conclusion]:
+    """Return the conclusions that `to_text` wrote."""
+    rows = json.loads(text)
+    for row in rows:
+        row["quantity"] = row.get("quantity") and Quantity(**row["quantity"])
+    return [Conclusion(**row) for row in rows]

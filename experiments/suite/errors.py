@@ -20,7 +20,7 @@ def unknown(kind: str, given: str, choices: Iterable[str]) -> UserError:
     choices = list(choices)
     return UserError(
         f"Unknown {kind} {reprlib.repr(given)}: choose {either(choices)}"
-        f"{_did_you_mean(given, choices)}."
+        f"{did_you_mean(given, choices)}."
     )
 
 
@@ -32,7 +32,7 @@ def unsuitable(name: str, given: object, expected: str, choices: Iterable[str] =
     >>> print(unsuitable("n", "eight", "an integer from 2 to 100000"))
     Parameter n cannot be 'eight': give an integer from 2 to 100000.
     """
-    hint = _did_you_mean(given, choices) if isinstance(given, str) else ""
+    hint = did_you_mean(given, choices) if isinstance(given, str) else ""
     return UserError(f"Parameter {name} cannot be {reprlib.repr(given)}: give {expected}{hint}.")
 
 
@@ -48,6 +48,13 @@ def either(choices: Iterable[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _did_you_mean(given: str, choices: Iterable[str]) -> str:
+def did_you_mean(given: str, choices: Iterable[str]) -> str:
+    """Return the nearest choice in brackets, or nothing if none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("stauts", ["list", "status"])
+    ' (did you mean status?)'
+    """
     nearest = difflib.get_close_matches(given.lower(), list(choices), n=1)
     return f" (did you mean {nearest[0]}?)" if nearest else ""

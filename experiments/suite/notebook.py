@@ -1,15 +1,21 @@
 """What an experiment's notebook asks of the suite: check its parameters, keep its measurements."""
 
 import ast
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pandas as pd
 
+from experiments import timing
 from experiments.suite.conclusions import Conclusions, run_folder
 from experiments.suite.errors import unknown
 from experiments.suite.parameters import check_ranges, convert
 
-__all__ = ["Conclusions", "check_parameters", "keep_measurements"]
+__all__ = ["Conclusions", "check_parameters", "keep_measurements", "timed"]
+
+REPLAY = "SOFTMAX_CHECKED_REPLAY"  # the variable that names the folder of samples to use again
+SAMPLES = "samples.json"
 
 INJECTED = "# Parameters\n"  # how the cell begins that papermill inserts
 
@@ -56,3 +62,31 @@ def keep_measurements(measurements: pd.DataFrame) -> None:
     """
     if folder := run_folder():
         measurements.to_csv(folder / "measurements.csv", index=False)
+
+
+def timed(
+    take: Callable[[], dict[str, timing.Timings]], **about: object
+) -> dict[str, timing.Timings]:
+    """Take times and keep every sample in the run folder; or, in a replay, read them again.
+
+    The conclusions of a recorded run are derived again in this way: the notebook runs with the
+    samples of then, and must reach the verdicts of then.
+
+    Parameters
+    ----------
+    take : callable
+        Measures; returns measurements by name.  Not called in a replay.
+    about : JSON values
+        What else is to be kept with the samples, such as sizes and formats.
+
+    Returns
+    -------
+    dict of str to experiments.timing.Timings
+        What was measured, now or then.
+    """
+    if replay := os.environ.get(REPLAY):
+        return timing.read(Path(replay) / SAMPLES)[0]
+    series = take()
+    if folder := run_folder():
+        timing.write(folder / SAMPLES, series, **about)
+    return series

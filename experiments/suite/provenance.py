@@ -143,8 +143,14 @@ def _output(command: list[str]) -> str | None:
     return done.stdout.strip()
 
 
-def anonymous(text: str) -> str:
-    """Take this machine's folders out of a message."""
-    for folder, short in ((str(ROOT), "."), (str(Path.home()), "~")):
-        text = text.replace(folder, short)
+def anonymous(text: str, folder: Path) -> str:
+    """Take this machine's folders, and the one that a run works in, out of a text."""
+    short = {
+        str(folder.resolve()): "run",
+        str(folder): "run",
+        str(ROOT): ".",
+        str(Path.home()): "~",
+    }
+    for path, name in short.items():
+        text = text.replace(path, name)
     return text

@@ -1,17 +1,12 @@
-"""Run an experiment into a folder that appears whole or not at all.
-
-A run works in ``.partial-…`` beside its target and is renamed when all is in it.  While it works
-it holds a lock beside the folder; a partial folder whose lock is free was left by a killed run.
-"""
+"""Run an experiment so that its results appear whole or not at all."""
 
 import base64
 import json
 import os
-import shutil
 import subprocess
 import sys
+import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,15 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
 from experiments.suite import conclusions, provenance
 from experiments.suite.catalogue import Experiment
-from experiments.suite.errors import UserError
+from experiments.suite.storage import FAILED, Store
 
 NOTEBOOK = "notebook.ipynb"
-EXPECTED = ("measurements.csv", "conclusions.json")
-PARTIAL = ".partial-"
+PROVENANCE = "provenance.json"
+EXPECTED = ("measurements.csv", conclusions.FILE)
+WORKER = (sys.executable, "-m", "experiments.suite.worker")
 
 Progress = Callable[[int, int], None]  # cells done, cells in all
 
@@ -38,16 +32,48 @@ class Outcome:
 
     name: str
     status: Literal["complete", "reused", "failed"]
-    folder: Path
+    location: str
     seconds: float
     error: str | None = None
+
+
+class Stop:
+    """Ends the runs under way in other threads."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._workers: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def watch(self, worker: subprocess.Popen) -> Iterator[None]:
+        """Know of a worker while it lives."""
+        with self._lock:
+            self._workers.add(worker)
+        if self.asked:
+            self.ask()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._workers.discard(worker)
+
+    def ask(self) -> None:
+        """End all runs: a worker dies when its standard input closes."""
+        self.asked = True
+        with self._lock:
+            for worker in self._workers:
+                worker.stdin.close()
 
 
 def run(
     experiment: Experiment,
     given: Mapping[str, object],
-    out: Path,
+    store: Store,
     progress: Progress = lambda done, total: None,
+    *,
+    again: bool = False,
+    stop: Stop | None = None,
 ) -> Outcome:
     """Run an experiment, unless the same run is already complete.
 
@@ -57,102 +83,73 @@ def run(
         What to run.
     given : mapping
         The parameters passed by the user; the rest take their defaults.
-    out : Path
-        The folder that holds the run folders; made if it is not there.
+    store : Store
+        Where the results go; it has been prepared.
     progress : callable
         Called with 0 and 0 when the run starts (one that is reused does not), then after each cell
         with the number of cells done and the number of cells.
+    again : bool
+        Whether to run although the same run is complete, and to replace it.
+    stop : Stop, optional
+        By which another thread may end the run.
 
     Returns
     -------
     Outcome
-        ``complete`` or ``reused`` with the run's folder; ``failed`` with the folder, named
-        ``….failed``, that keeps the notebook up to the error.
+        ``complete`` or ``reused`` with the run's place; ``failed`` with a place whose name ends in
+        ``.failed`` and which keeps the notebook up to the error.
 
     Raises
     ------
     UserError
-        If a parameter is wrong or the folder cannot be written.
+        If a parameter is wrong.
+    KeyboardInterrupt
+        If the run was stopped; nothing is kept of it.
     """
     settings = experiment.settings(given)
     determined_by = provenance.determinants(experiment, settings)
     name = provenance.run_name(determined_by)
-    target = out / name
-    make_writable(out)
-    discard_leftovers(out)
-    if target.is_dir():
-        return Outcome(name, "reused", target, 0.0)
+    if not again and store.has(name):
+        return Outcome(name, "reused", store.location(name), 0.0)
     progress(0, 0)
-    with _partial_folder(out) as folder:
+    with store.workspace() as folder:
         record = determined_by | {"run": name, "given": dict(given)}
-        record |= {"started": datetime.now(UTC).isoformat(timespec="seconds")}
-        record |= {"git": provenance.commit()}
-        begin = time.perf_counter()
-        with _worker(experiment, settings, folder) as worker:
-            record["machine"] = provenance.machine()
-            error = _follow(worker, progress)
-        error = error or _missing(folder)
-        seconds = round(time.perf_counter() - begin, 3)
-        record |= {"seconds": seconds}
-        record |= {"exit_status": worker.returncode, "error": error}
+        record |= _execute(experiment, settings, folder, progress, stop or Stop())
         _finish(folder, record)
+        error = record["error"]
         if error:
-            target = out / f"{name}.failed"
-            shutil.rmtree(target, ignore_errors=True)
-        _publish(folder, target)
-    return Outcome(name, "failed" if error else "complete", target, seconds, error)
-
-
-def discard_leftovers(out: Path) -> None:
-    """Remove the partial folders of runs that were killed; leave those of live runs alone."""
-    for folder in out.glob(f"{PARTIAL}*/"):
-        lock = _lock(folder)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue
-        shutil.rmtree(folder, ignore_errors=True)
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
-
-
-def make_writable(out: Path) -> None:
-    """Make a folder for results, and see that files can be made in it.
-
-    Raises
-    ------
-    UserError
-        If that is not possible.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / f"{PARTIAL}{uuid.uuid4().hex}.probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UserError(f"Cannot write results to {out}: {reason}.") from None
-
-
-@contextmanager
-def _partial_folder(out: Path) -> Iterator[Path]:
-    """Yield a fresh folder to work in; remove what is left of it at the end."""
-    folder = out / f"{PARTIAL}{uuid.uuid4().hex[:12]}"
-    lock = _lock(folder)
-    with lock:  # held before the folder exists, so that nobody takes it for a leftover
-        folder.mkdir()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            Path(lock.lock_file).unlink(missing_ok=True)
-
-
-def _lock(folder: Path) -> FileLock:
-    return FileLock(f"{folder}.lock")
+            store.publish(folder, name + FAILED, replace=True)
+        else:
+            store.publish(folder, name, replace=again)
+            store.remove(name + FAILED)
+    place = store.location(name + FAILED if error else name)
+    return Outcome(name, "failed" if error else "complete", place, record["seconds"], error)
 
 
 # --- the notebook's process -------------------------------------------------------------------
+
+
+def _execute(
+    experiment: Experiment,
+    settings: Mapping[str, object],
+    folder: Path,
+    progress: Progress,
+    stop: Stop,
+) -> dict[str, object]:
+    """Execute the notebook in a folder; return what is to be known of how it went."""
+    record = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+    begin = time.perf_counter()
+    with _worker(experiment, settings, folder) as worker, stop.watch(worker):
+        record |= {"git": provenance.commit(), "machine": provenance.machine()}
+        error = _follow(worker, progress)
+    if stop.asked:
+        raise KeyboardInterrupt
+    error = error or _missing(folder)
+    return record | {
+        "seconds": round(time.perf_counter() - begin, 3),
+        "exit_status": worker.returncode,
+        "error": provenance.anonymous(error, folder) if error else None,
+    }
 
 
 @contextmanager
@@ -174,7 +171,7 @@ def _worker(
     }
     with (folder / "log.txt").open("w", encoding="utf-8") as log:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "experiments.suite.worker"],
+            WORKER,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -203,7 +200,7 @@ def _follow(worker: subprocess.Popen, progress: Progress) -> str | None:
             progress(message["cells_done"], message["cells"])
     if worker.wait() and not error:
         error = f"the notebook's process ended with status {worker.returncode}"
-    return provenance.anonymous(error) if error else None
+    return error
 
 
 def _missing(folder: Path) -> str | None:
@@ -217,15 +214,26 @@ def _missing(folder: Path) -> str | None:
 def _finish(folder: Path, record: Mapping[str, object]) -> None:
     """Write figures and provenance, and take the machine's paths out of the notebook."""
     notebook = folder / NOTEBOOK
-    if notebook.exists():
-        content = json.loads(notebook.read_text(encoding="utf-8"))
+    if content := _whole(notebook):
         content["metadata"].pop("papermill", None)
-        notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        notebook.write_text(provenance.anonymous(text, folder), encoding="utf-8")
         _write_figures(content["cells"], folder / "figures")
     text = json.dumps(record, indent=2, ensure_ascii=False)
-    (folder / "provenance.json").write_text(text + "\n", encoding="utf-8")
-    if not record["error"]:
-        (folder / "log.txt").unlink()
+    (folder / PROVENANCE).write_text(text + "\n", encoding="utf-8")
+    log = folder / "log.txt"
+    if record["error"]:
+        log.write_text(provenance.anonymous(log.read_text(encoding="utf-8"), folder))
+    else:
+        log.unlink()
+
+
+def _whole(notebook: Path) -> dict | None:
+    """Read a notebook; None if there is none, or one cut short because the disk was full."""
+    try:
+        return json.loads(notebook.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _write_figures(cells: list[dict], folder: Path) -> None:
@@ -236,12 +244,3 @@ def _write_figures(cells: list[dict], folder: Path) -> None:
             if image := output.get("data", {}).get("image/png"):
                 folder.mkdir(exist_ok=True)
                 (folder / f"{name}.png").write_bytes(base64.b64decode(image))
-
-
-def _publish(folder: Path, target: Path) -> None:
-    """Give the finished folder its name; where an equal run was quicker, keep that one."""
-    try:
-        folder.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise

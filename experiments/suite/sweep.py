@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from experiments.suite import catalogue
 from experiments.suite.errors import UserError, unknown
@@ -21,6 +21,12 @@ class Entry(BaseModel):
     experiment: str
     parameters: dict[str, object] = {}
     grid: dict[str, list[object]] = {}
+
+    @model_validator(mode="after")
+    def _check_names(self) -> "Entry":
+        if both := self.parameters.keys() & self.grid.keys():
+            raise ValueError(f"{min(both)} stands in parameters and in grid")
+        return self
 
     def points(self) -> Iterator[dict[str, object]]:
         """Yield the parameters of each run: the fixed ones, and one point of the grid."""
@@ -55,19 +61,24 @@ def read(name: str) -> list[tuple[catalogue.Experiment, dict[str, object]]]:
         entries = Sweep.model_validate(content).runs
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         raise UserError(f"Cannot read the sweep {name}: {_reason(error)}.") from None
-    runs = []
+    runs = {}
     for entry in entries:
         experiment = catalogue.experiment(entry.experiment)
         for given in entry.points():
-            experiment.settings(given)
-            runs.append((experiment, given))
-    return runs
+            settings = experiment.settings(given)  # what comes to the same is run once
+            runs.setdefault((experiment.name, *settings.items()), (experiment, given))
+    return list(runs.values())
+
+
+def names() -> list[str]:
+    """Return the sweeps that come with the suite."""
+    return sorted(path.stem for path in FOLDER.glob("*.yml"))
 
 
 def _find(name: str) -> Path:
     if Path(name).suffix in (".yml", ".yaml"):
         return Path(name)
-    known = {path.stem: path for path in sorted(FOLDER.glob("*.yml"))}
+    known = {known: FOLDER / f"{known}.yml" for known in names()}
     if name not in known:
         raise unknown("sweep", name, [*known, "the path of a .yml file"])
     return known[name]
@@ -78,7 +89,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        return f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{place}: {message[0].lower()}{message[1:]}"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"line {error.problem_mark.line + 1}: {error.problem}"
     if isinstance(error, OSError):

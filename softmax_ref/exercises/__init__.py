@@ -45,7 +45,13 @@ In the chapter: ``from softmax_ref.exercises import check``, and ``check("chapte
 as the last line of a cell.
 '''
 
-from . import from_max_to_softmax, jacobian, log_sum_exp, overflow  # noqa: F401  (each registers its exercises)
+from . import (  # noqa: F401  (each registers its exercises)
+    from_max_to_softmax,
+    jacobian,
+    log_sum_exp,
+    overflow,
+    underflow,
+)
 from ._checker import REGISTRY, Exercise, Outcome, Result, Wrong, check, get, register
 
 __all__ = ["Exercise", "Outcome", "Result", "Wrong", "check", "get", "names", "register"]

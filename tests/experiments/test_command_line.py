@@ -7,22 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from experiments.suite import cli, run
+from experiments.suite import catalogue, cli, records, run
+from experiments.suite.errors import either
 
 ROOT = Path(__file__).resolve().parents[2]
+EXPERIMENTS = either(sorted(path.stem for path in catalogue.FOLDER.glob("*.ipynb")))
+COMMANDS = "list, run, sweep, status, compare, record or report"
 NAMES = "dtype, algorithm, n, rows, scale_min, scale_max, scale_steps or seed"
 FORMATS = "float16, bfloat16, float32 or float64"
 
 BAD_INPUTS = {
-    "rnu overflow": "Unknown command 'rnu': choose list, run or sweep (did you mean run?).",
+    "rnu overflow": f"Unknown command 'rnu': choose {COMMANDS} (did you mean run?).",
     "run": "Missing argument 'NAME': see `python -m experiments run --help`.",
-    "run overfow": "Unknown experiment 'overfow': choose overflow (did you mean overflow?).",
-    "run ../overflow": "Unknown experiment '../overflow': choose overflow "
+    "run overfow": f"Unknown experiment 'overfow': choose {EXPERIMENTS} (did you mean overflow?).",
+    "run ../overflow": f"Unknown experiment '../overflow': choose {EXPERIMENTS} "
     "(did you mean overflow?).",
     "run overflow underflow": "Got unexpected extra argument (underflow): "
     "see `python -m experiments run --help`.",
-    "run overflow --uot x": "Unknown option '--uot': choose -p, --parameter, --out or --help "
-    "(did you mean --out?).",
+    "run overflow --uot x": "Unknown option '--uot': choose -p, --parameter, --again, --out, "
+    "--json or --help (did you mean --out?).",
     "run overflow -p": "Option '-p' requires 2 arguments: see `python -m experiments --help`.",
     "run overflow -p n": "Option '-p' requires 2 arguments: see `python -m experiments --help`.",
     "run overflow -p dytpe float16": f"Unknown parameter 'dytpe': choose {NAMES} "
@@ -46,10 +49,42 @@ BAD_INPUTS = {
     "give a number above 0 and up to 5000.",
     "run overflow -p scale_min 20 -p scale_max 3": "Parameter scale_min is 20 and scale_max is 3: "
     "give a scale_min below scale_max.",
-    "sweep quik": "Unknown sweep 'quik': choose quick or the path of a .yml file "
+    "sweep quik": "Unknown sweep 'quik': choose full, quick or the path of a .yml file "
     "(did you mean quick?).",
     "sweep nowhere.yml": "Cannot read the sweep nowhere.yml: no such file or directory.",
-    "list --jsn": "Unknown option '--jsn': choose --help.",
+    "list --jsn": "Unknown option '--jsn': choose --json or --help (did you mean --json?).",
+    "list overflow": "Got unexpected extra argument (overflow): "
+    "see `python -m experiments list --help`.",
+    "run overflow -p n 3 -p n 4": "Parameter n is given more than once.",
+    "run overflow --out s4://bucket": "Cannot use s4://bucket: protocol not known: s4.",
+    "sweep": "Missing argument 'NAME': see `python -m experiments sweep --help`.",
+    "sweep quick --workers 0": "Invalid value for '--workers': 0 is not in the range 1<=x<=256: "
+    "see `python -m experiments sweep --help`.",
+    "sweep quick --workers two": "Invalid value for '--workers': "
+    "'two' is not a valid integer range: see `python -m experiments sweep --help`.",
+    "sweep quick --workers 2 --scheduler tcp://127.0.0.1:1": "Give either --workers or "
+    "--scheduler: a cluster has its own workers.",
+    "sweep quick --scheduler": "Option '--scheduler' requires an argument: "
+    "see `python -m experiments --help`.",
+    "sweep quick --scheduler tcp://127.0.0.1:1 --out memory://runs": "Results in memory:// "
+    "cannot be shared with a cluster: give a folder.",
+    "status quik": "Unknown sweep 'quik': choose full, quick or the path of a .yml file "
+    "(did you mean quick?).",
+    "status nowhere.yml": "Cannot read the sweep nowhere.yml: no such file or directory.",
+    "compare x --out nowhere": "Unknown run 'x': give a run's folder, its name, or MACHINE/NAME "
+    "of a recorded run.",
+    "compare --out nowhere": "There is nothing to compare: no recorded run has the experiment "
+    "and the parameters of a complete run in nowhere.",
+    "compare a b c": "Got unexpected extra argument (c): "
+    "see `python -m experiments compare --help`.",
+    "compare experiments --out nowhere": "experiments is not a complete run: "
+    "it needs provenance.json and conclusions.json.",
+    "record": "Missing argument 'RUN': see `python -m experiments record --help`.",
+    "record x --out nowhere": "Unknown run 'x': give a run's folder, its name, or MACHINE/NAME "
+    "of a recorded run.",
+    "report x --out nowhere": "Unknown run 'x': give a run's folder, its name, or MACHINE/NAME "
+    "of a recorded run.",
+    "report --out nowhere": "There is nothing to report: no run is complete in nowhere.",
 }
 
 BAD_SWEEPS = {
@@ -58,6 +93,8 @@ BAD_SWEEPS = {
     "runs: []": "runs: list should have at least 1 item after validation, not 0",
     "runs: [{experiment: overflow, gird: {}}]": "runs.0.gird: extra inputs are not permitted",
     "runs: [{experiment: overflow, grid: {n: 3}}]": "runs.0.grid.n: input should be a valid list",
+    "runs: [{experiment: overflow, parameters: {n: 3}, grid: {n: [4]}}]": "runs.0: "
+    "n stands in parameters and in grid",
     "": "the file: input should be a valid dictionary or instance of Sweep",
 }
 
@@ -70,6 +107,8 @@ def no_kernel(monkeypatch):
         raise AssertionError("a process was started")
 
     monkeypatch.setattr(run, "_worker", start)
+    monkeypatch.setattr(records, "RECORDED", Path("nowhere"))
+    monkeypatch.chdir(ROOT)
 
 
 def refusal(arguments, capsys):
@@ -140,7 +179,7 @@ def test_list_shows_question_parameters_defaults_and_choices(capsys):
         assert text in shown
 
 
-@pytest.mark.parametrize("line", ["--help", "list --help", "run --help", "sweep --help"])
+@pytest.mark.parametrize("line", ["--help", *(f"{name} --help" for name in cli.app.commands)])
 def test_help_is_not_a_mistake(line, capsys):
     assert cli.main(line.split()) == 0
     assert "Usage: python -m experiments" in capsys.readouterr().out
@@ -148,6 +187,7 @@ def test_help_is_not_a_mistake(line, capsys):
 
 def test_starting_the_command_line_imports_no_heavy_library():
     heavy = {"torch", "scipy", "sklearn", "matplotlib", "pandas", "numpy", "papermill"}
+    heavy |= {"fsspec", "distributed", "dask", "yaml"}
     code = f"import sys, experiments.suite.cli; print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.split() == []

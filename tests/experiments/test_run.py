@@ -15,7 +15,8 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from experiments.suite import catalogue, cli, conclusions, provenance, run
+from experiments.suite import conclusions, provenance, run, storage
+from experiments.suite.storage import FolderStore
 from tests.experiments.tiny import write_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,20 +43,32 @@ plt.plot([n, 2 * n])
 plt.show()"""
 
 
+def fresh(folder):
+    """Return a store in a folder, ready for runs."""
+    store = FolderStore(folder / "runs")
+    store.prepare()
+    return store
+
+
+def folder_of(outcome):
+    """Return the folder that a run is kept in."""
+    return Path(outcome.location)
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """Return a finished run of a tiny notebook with a figure."""
     folder = tmp_path_factory.mktemp("done")
     experiment = write_notebook(folder / "tiny.ipynb", PLOT)
     cells = []
-    outcome = run.run(experiment, {"n": "4"}, folder / "runs", lambda i, of: cells.append((i, of)))
+    outcome = run.run(experiment, {"n": "4"}, fresh(folder), lambda i, of: cells.append((i, of)))
     return experiment, outcome, cells
 
 
 def test_a_run_folder_holds_everything(done):
     _, outcome, _ = done
     assert outcome.status == "complete"
-    files = {p.relative_to(outcome.folder).as_posix() for p in outcome.folder.rglob("*")}
+    files = {p.relative_to(folder_of(outcome)).as_posix() for p in folder_of(outcome).rglob("*")}
     assert files == {
         "notebook.ipynb",
         "measurements.csv",
@@ -64,14 +77,14 @@ def test_a_run_folder_holds_everything(done):
         "figures",
         "figures/cell-5.png",
     }
-    assert (outcome.folder / "measurements.csv").read_text() == "n,twice\n4,8\n"
-    assert [item.verdict for item in conclusions.read(outcome.folder)] == ["holds"]
-    nbformat.validate(nbformat.read(outcome.folder / "notebook.ipynb", as_version=4))
+    assert (folder_of(outcome) / "measurements.csv").read_text() == "n,twice\n4,8\n"
+    assert [item.verdict for item in conclusions.read(folder_of(outcome))] == ["holds"]
+    nbformat.validate(nbformat.read(folder_of(outcome) / "notebook.ipynb", as_version=4))
 
 
 def test_nothing_else_is_left_beside_it(done):
     _, outcome, _ = done
-    assert [p.name for p in outcome.folder.parent.iterdir()] == [outcome.name]
+    assert [p.name for p in folder_of(outcome).parent.iterdir()] == [outcome.name]
 
 
 def test_progress_counts_cells(done):
@@ -83,13 +96,13 @@ def test_progress_counts_cells(done):
 def test_a_complete_run_is_reused(done, monkeypatch):
     experiment, outcome, _ = done
     monkeypatch.setattr(run, "_worker", None)  # starting a process would fail
-    again = run.run(experiment, {"n": "4"}, outcome.folder.parent)
-    assert (again.status, again.folder) == ("reused", outcome.folder)
+    again = run.run(experiment, {"n": "4"}, FolderStore(folder_of(outcome).parent))
+    assert (again.status, folder_of(again)) == ("reused", folder_of(outcome))
 
 
 def test_provenance_says_what_and_on_what(done):
     experiment, outcome, _ = done
-    record = json.loads((outcome.folder / "provenance.json").read_text())
+    record = json.loads((folder_of(outcome) / "provenance.json").read_text())
     assert record["parameters"]["n"] == 4
     assert record["given"] == {"n": "4"}
     assert record["notebook_code"] == provenance.notebook_hash(experiment.path)
@@ -105,8 +118,8 @@ def test_provenance_says_what_and_on_what(done):
 
 def test_nothing_names_a_user_a_host_or_a_folder(done):
     _, outcome, _ = done
-    texts = {p.name: p.read_text() for p in outcome.folder.iterdir() if p.is_file()}
-    folders = [str(ROOT), str(Path.home()), str(outcome.folder.parent)]
+    texts = {p.name: p.read_text() for p in folder_of(outcome).iterdir() if p.is_file()}
+    folders = [str(ROOT), str(Path.home()), str(folder_of(outcome).parent)]
     for name, text in texts.items():
         assert not [folder for folder in folders if folder in text], name
     names = rf"\b({re.escape(getpass.getuser())}|{re.escape(socket.gethostname())})\b"
@@ -162,24 +175,24 @@ def test_contents_and_names_enter_the_hash_of_sources(tmp_path):
 
 def test_a_failed_run_is_kept_apart_with_its_error(tmp_path):
     experiment = write_notebook(tmp_path / "tiny.ipynb", "1 / 0")
-    outcome = run.run(experiment, {}, tmp_path / "runs")
+    outcome = run.run(experiment, {}, fresh(tmp_path))
     assert (outcome.status, outcome.error) == ("failed", "ZeroDivisionError: division by zero")
     assert [p.name for p in (tmp_path / "runs").iterdir()] == [f"{outcome.name}.failed"]
-    record = json.loads((outcome.folder / "provenance.json").read_text())
+    record = json.loads((folder_of(outcome) / "provenance.json").read_text())
     assert record["error"] == outcome.error
-    assert (outcome.folder / "measurements.csv").exists()  # what was measured is not lost
+    assert (folder_of(outcome) / "measurements.csv").exists()  # what was measured is not lost
 
 
 def test_the_kernel_killed_is_a_failed_run(tmp_path):
     kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    outcome = run.run(write_notebook(tmp_path / "tiny.ipynb", kill), {}, tmp_path / "runs")
+    outcome = run.run(write_notebook(tmp_path / "tiny.ipynb", kill), {}, fresh(tmp_path))
     assert outcome.status == "failed"
     assert "DeadKernelError" in outcome.error
 
 
 def test_a_run_without_conclusions_is_a_failed_run(tmp_path):
     silent = "from experiments.suite import conclusions as c; c.write = lambda *args: None"
-    outcome = run.run(write_notebook(tmp_path / "tiny.ipynb", silent), {}, tmp_path / "runs")
+    outcome = run.run(write_notebook(tmp_path / "tiny.ipynb", silent), {}, fresh(tmp_path))
     assert outcome.error == "the notebook wrote no conclusions.json"
 
 
@@ -193,7 +206,7 @@ def waiting(tmp_path):
     gate.touch()
     write_notebook(tmp_path / "tiny.ipynb", WAIT.format(str(gate)))
     process = start(tmp_path, out)
-    until(lambda: list(out.glob(f"{run.PARTIAL}*/measurements.csv")))
+    until(lambda: list(out.glob(f"{storage.PARTIAL}*/measurements.csv")))
     yield process, gate, out
     gate.unlink(missing_ok=True)
     process.kill()
@@ -228,7 +241,7 @@ def test_kill_leaves_no_run_folder_and_the_next_run_succeeds(waiting, tmp_path):
     assert not list(out.glob("tiny-*"))
     psutil.wait_procs(descendants, timeout=PATIENCE)
     assert not [p for p in descendants if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-    assert list(out.glob(f"{run.PARTIAL}*/"))  # the leftover that the next run finds
+    assert list(out.glob(f"{storage.PARTIAL}*/"))  # the leftover that the next run finds
 
     gate.unlink()
     after = start(tmp_path, out)
@@ -239,21 +252,12 @@ def test_kill_leaves_no_run_folder_and_the_next_run_succeeds(waiting, tmp_path):
     assert (folder / "provenance.json").exists()
 
 
-def test_interruption_ends_cleanly(waiting):
-    process, _, out = waiting
-    process.send_signal(signal.SIGINT)
-    _, message = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
-    assert message.strip() == "Interrupted: complete runs are kept, the one under way is not."
-    assert not list(out.iterdir())
-
-
 def test_the_partial_folder_of_a_live_run_is_left_alone(tmp_path):
-    live, dead = tmp_path / f"{run.PARTIAL}live", tmp_path / f"{run.PARTIAL}dead"
+    live, dead = tmp_path / f"{storage.PARTIAL}live", tmp_path / f"{storage.PARTIAL}dead"
     live.mkdir()
     dead.mkdir()
     with FileLock(f"{live}.lock"):
-        run.discard_leftovers(tmp_path)
+        storage.discard_leftovers(tmp_path)
         assert live.is_dir()
     assert not dead.exists()
 
@@ -263,22 +267,6 @@ def test_of_two_equal_runs_at_once_one_is_kept(tmp_path):
     for folder in (first, second):
         folder.mkdir()
         (folder / "who").write_text(folder.name)
-    run._publish(first, target)
-    run._publish(second, target)
+    FolderStore(tmp_path).publish(first, "target")
+    FolderStore(tmp_path).publish(second, "target")
     assert (target / "who").read_text() == "first"
-
-
-def test_a_failed_run_does_not_stop_a_sweep(tmp_path, monkeypatch, capsys):
-    write_notebook(tmp_path / "tiny.ipynb", "assert n < 10, 'too many'")
-    monkeypatch.setattr(catalogue, "FOLDER", tmp_path)
-    (tmp_path / "two.yml").write_text("runs: [{experiment: tiny, grid: {n: [50, 3]}}]")
-    line = ["sweep", str(tmp_path / "two.yml"), "--out", str(tmp_path / "runs")]
-
-    assert cli.main(line) == 1
-    out, err = capsys.readouterr()
-    assert err.startswith("tiny n=50: failed: AssertionError: too many (kept in ")
-    assert out.startswith("tiny n=50: started\ntiny n=3: started\ntiny n=3: done in ")
-
-    assert cli.main(line) == 1  # what failed is tried again, what is complete is not
-    out, _ = capsys.readouterr()
-    assert out.startswith("tiny n=50: started\ntiny n=3: already complete in ")

@@ -5,7 +5,7 @@ import mpmath
 import numpy as np
 import scipy.special
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -152,6 +152,24 @@ def test_weights_agree_with_scipy(given_logits, data):
     np.testing.assert_allclose(ours, total, rtol=1e-9, atol=1e-10)
 
 
+@given(st.floats(-60, 60), st.floats(-60, 60))
+@example(0.0, 1e-9)
+@example(0.0, -50.0)
+def test_the_logarithm_of_a_difference(x, y):
+    """log |e^x − e^y| as x + log(1 − e^(y − x)), to the rounding of y − x and of the result."""
+    value, sign = sr.logsumexp([x, y], b=[1.0, -1.0], return_sign=True)
+    assert sign == np.sign(x - y)
+    if x == y:
+        return
+    with mpmath.workdps(60):
+        high, d = mpmath.mpf(max(x, y)), -abs(mpmath.mpf(x) - mpmath.mpf(y))
+        rest = mpmath.log(-mpmath.expm1(d))
+        # The rest errs by 2 ulp, and by as much as rounding d by u|d| moves it: |d|/(e^|d| − 1).
+        error = abs(mpmath.mpf(float(value)) - (high + rest))
+        moved = abs(d) / mpmath.expm1(abs(d))
+        assert error <= 2.0**-53 * (4 * abs(rest) + 2 * moved + abs(high + rest))
+
+
 @given(hnp.arrays(st.sampled_from(INTEGERS), hnp.array_shapes(max_dims=3)))
 def test_integers_and_booleans_count_as_float64(x):
     for function in (sr.softmax, sr.log_softmax, sr.logsumexp, sr.softmin, sr.sigmoid, sr.softplus):
@@ -161,6 +179,9 @@ def test_integers_and_booleans_count_as_float64(x):
 
 
 @given(st.floats(-800, 800))
+@example(-720.0)  # exp(−x) overflows, the sigmoid is subnormal
+@example(-36.0)
+@example(40.0)
 def test_the_logistic_functions_are_right_in_both_tails(x):
     # 4 ulp: an exponential, a sum and a quotient or a log1p, each within 1 ulp.
     with mpmath.workdps(60):

@@ -186,7 +186,38 @@ def gumbel_quantiles(u):
     return -mpmath.log(mpmath.log(1 / mpmath.mpf(float(u))))
 
 
+def divergence_by_cases(p, q):
+    def term(a, b):
+        a, b = mpmath.mpf(float(a)), mpmath.mpf(float(b))
+        if a == 0:
+            return mpmath.mpf(0)
+        return mpmath.inf if b == 0 else a * (mpmath.log(a) - mpmath.log(b))
+
+    return [mpmath.fsum(map(term, *rows)) for rows in zip(p, q, strict=True)]
+
+
+def binary_by_sigmoid(a, y):
+    if a.ndim:
+        return [binary_by_sigmoid(*entries) for entries in zip(a, y, strict=True)]
+    s = 1 / (1 + mpmath.exp(-mpmath.mpf(float(a))))
+    return -mpmath.mpf(float(y)) * mpmath.log(s) - (1 - mpmath.mpf(float(y))) * mpmath.log(1 - s)
+
+
+def centred_logs(p):
+    logs = [[mpmath.log(mpmath.mpf(float(v))) for v in row] for row in p]
+    return [[v - mpmath.fsum(row) / len(row) for v in row] for row in logs]
+
+
+def reheated(p, T):
+    powers = [mpmath.mpf(float(v)) ** (1 / mpmath.mpf(T)) for v in p]
+    return [v / mpmath.fsum(powers) for v in powers]
+
+
 SECOND_SOURCE = {
+    "properties-inverse": centred_logs,
+    "properties-reheat": reheated,
+    "entropy-kl": divergence_by_cases,
+    "entropy-binary": binary_by_sigmoid,
     "max-choice": choice_by_strengths,
     "max-noise": gumbel_quantiles,
     "jacobian-log-softmax-vjp": vjp_of_log_softmax,
@@ -195,6 +226,7 @@ SECOND_SOURCE = {
     "jacobian-target": lambda x, t: mp_softmax(x)[t] - 1,
     "overflow-softmax": softmax_of_rows,
     "overflow-sigmoid": lambda z: 1 / (1 + mpmath.exp(-z)),
+    "underflow-code": lambda x, t: -mpmath.log(mp_softmax(x)[t]),
     "lse-difference": lambda a, b: mpmath.log(mpmath.exp(a) - mpmath.exp(b)),
     "lse-stream": mp_lse,
     "lse-mean-loss": loss_of_batch,
