@@ -144,26 +144,39 @@ def log_softmax_rows(x: Values, fmt: Format, record: Recorder) -> Values:
 
 def _first(group: Group, fmt: Format, logs: _Logs, out: Values, record: Recorder) -> Ints:
     """A quick test for all entries of a group; the indices of what is open."""
-    n = group.x.shape[1]
+    n = group.given.shape[1]
+    left = []
+    for start in range(0, n, BLOCK):
+        columns = slice(start, min(start + BLOCK, n))
+        closed = _first_piece(group, columns, fmt, logs, out, record)
+        row, column = np.nonzero(~closed)
+        left.append(row * n + start + column)
+    return np.concatenate(left)
+
+
+def _first_piece(
+    group: Group, columns: slice, fmt: Format, logs: _Logs, out: Values, record: Recorder
+) -> NDArray[np.bool_]:
+    x = group.x[:, columns]
     high, low, error = (a[group.rows, None] for a in (logs.high, logs.low, logs.over))
-    dh, dl = two_sum(group.x, -group.maximum[:, None])
+    dh, dl = two_sum(x, -group.maximum[:, None])
     s, t = two_sum(dh, -high)
     tail = t + (dl - low)
     # the narrower formats get float64 ends, which must lie outside of the enclosure
     slack = 2.0**-100 if fmt.precision == 53 else 2.0**-51
     e = error + slack * np.abs(s)
     below, above = nearest(fmt, s + (tail - e)), nearest(fmt, s + (tail + e))
-    out[group.rows] = below.astype(out.dtype)
-    start = group.rows.start * n
-    where = slice(start, start + group.x.size)
-    record.write(where, WORKING, s.ravel(), (tail - e).ravel(), (tail + e).ravel())
     closed = below.view(np.int64) == above.view(np.int64)  # the sign of zero counts
+    n = group.given.shape[1]
+    where = np.arange(group.rows.start, group.rows.stop)[:, None] * n + np.arange(n)[columns]
+    record.write(where, WORKING, s, tail - e, tail + e)
     if group.spread >= _LARGE:
-        gone = np.isneginf(group.x)
-        out[group.rows][gone] = -np.inf
-        record.write(start + np.flatnonzero(gone), EXACT, np.nan, np.nan, np.nan)
+        gone = np.isneginf(x)
+        below = np.where(gone, -np.inf, below)
+        record.write(where[gone], EXACT, np.nan, np.nan, np.nan)
         closed = gone | (closed & (np.abs(dh) < _LARGE))
-    return np.flatnonzero(~closed)
+    out[group.rows, columns] = below.astype(out.dtype)
+    return closed
 
 
 def _settle(group: Group, rows: NDArray[np.bool_], out: Values, record: Recorder) -> None:
