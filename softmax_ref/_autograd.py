@@ -17,46 +17,32 @@ class _Node(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(operation: Operation, x: torch.Tensor, *constants: Any) -> Any:
+    def forward(operation: Operation, x: torch.Tensor, *constants: float) -> Any:
         return operation.value(x, *constants)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        ctx.operation, x, *constants = inputs
-        tensors = [c for c in constants if isinstance(c, torch.Tensor)]
-        ctx.plain = [None if isinstance(c, torch.Tensor) else (c,) for c in constants]
-        ctx.save_for_backward(x, output, *tensors)
-        ctx.save_for_forward(x, output, *tensors)
-
-    @staticmethod
-    def _saved(ctx: Any) -> tuple[torch.Tensor, torch.Tensor, list[Any]]:
-        x, y, *tensors = ctx.saved_tensors
-        remaining = iter(tensors)
-        return x, y, [next(remaining) if p is None else p[0] for p in ctx.plain]
+        ctx.operation, x, *ctx.constants = inputs
+        ctx.save_for_backward(x, output)
+        ctx.save_for_forward(x, output)
 
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor) -> tuple[Any, ...]:
-        x, y, constants = _Node._saved(ctx)
-        return None, ctx.operation.vjp(x, y, g, *constants), *(None for _ in constants)
+        gradient = ctx.operation.vjp(*ctx.saved_tensors, g, *ctx.constants)
+        return None, gradient, *(None for _ in ctx.constants)
 
     @staticmethod
-    def jvp(ctx: Any, _: None, v: torch.Tensor, *__: Any) -> Any:
-        x, y, constants = _Node._saved(ctx)
-        return ctx.operation.jvp(x, y, v, *constants)
+    def jvp(ctx: Any, _: None, v: torch.Tensor, *__: None) -> Any:
+        return ctx.operation.jvp(*ctx.saved_tensors, v, *ctx.constants)
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], operation: Operation, x: torch.Tensor, *constants: Any
+        _: Any, in_dims: tuple[Any, ...], operation: Operation, x: torch.Tensor, *constants: float
     ) -> tuple[Any, int]:
-        def batched(a: Any, dim: int | None) -> Any:
-            if not isinstance(a, torch.Tensor):
-                return a
-            return a.expand(info.batch_size, *a.shape) if dim is None else a.movedim(dim, 0)
-
-        arrays = (batched(a, d) for a, d in zip((x, *constants), in_dims[1:], strict=True))
-        return apply(operation, *arrays), 0
+        """Operations act along the last axis, so one more axis in front is nothing new to them."""
+        return apply(operation, x.movedim(in_dims[1], 0), *constants), 0
 
 
-def apply(operation: Operation, x: torch.Tensor, *constants: Any) -> Any:
+def apply(operation: Operation, x: torch.Tensor, *constants: float) -> Any:
     """The operation's value, with its closed forms as the derivative."""
     return _Node.apply(operation, x, *constants)  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from array_api_compat import is_torch_array
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """A function of an array and of constants, with its derivative.
+    """A function of an array, and of numbers that are constants, with its derivative.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Operation:
     vjp: Callable[..., Any]
     jvp: Callable[..., Any]
 
-    def __call__(self, x: Any, *constants: Any) -> Any:
+    def __call__(self, x: Any, *constants: float) -> Any:
         if not is_torch_array(x):
             return self.value(x, *constants)
         from ._autograd import apply

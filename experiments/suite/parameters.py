@@ -20,6 +20,7 @@ SmallClassCount = Annotated[int, Field(ge=2, le=200)]
 RowCount = Annotated[int, Field(ge=1, le=1_000)]
 StepCount = Annotated[int, Field(ge=2, le=200)]
 Scale = Annotated[float, Field(gt=0, le=5_000, allow_inf_nan=False)]
+LearningRate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 

@@ -46,6 +46,7 @@ as the last line of a cell.
 '''
 
 from . import (  # noqa: F401  (each registers its exercises)
+    cross_entropy,
     from_max_to_softmax,
     jacobian,
     log_sum_exp,
