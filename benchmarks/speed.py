@@ -73,10 +73,12 @@ def competitors(name: str, x: np.ndarray) -> dict[str, Callable[[], Any]]:
 def measure(functions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
     """Seconds of each function in each round, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
+    names = list(functions)
     for r in range(rounds + 1):
-        for name, function in functions.items():
+        turn = r % len(names)  # each comes after each other one in turn, in the same state of cache
+        for name in names[turn:] + names[:turn]:
             start = time.perf_counter()
-            function()
+            functions[name]()
             if r:
                 seconds[name].append(time.perf_counter() - start)
     return {name: np.array(values) for name, values in seconds.items()}

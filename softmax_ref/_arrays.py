@@ -85,8 +85,10 @@ def like(value: Any, x: Any, name: str) -> Any:
         given = xp.asarray(given)
     if is_torch_array(given) and not is_torch_array(x):
         raise TypeError(f"{name} is a PyTorch tensor where the other argument is a NumPy array.")
-    wide = widen(x).dtype
-    return xp.astype(given.to(x.device) if is_torch_array(x) else given, wide, copy=False)
+    if is_torch_array(x):
+        given = given.to(x.device)
+    with np.errstate(all="ignore"):  # what the format of x has not becomes inf or 0 in it
+        return xp.astype(given, widen(x).dtype, copy=False)
 
 
 def same_shape(value: Any, shape: tuple[int, ...], name: str, other: str) -> None:

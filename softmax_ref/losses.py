@@ -80,7 +80,7 @@ class _Problem:
         losses = self.without_ignored(losses)
         if self.reduction == "none":
             return self.rows.reduced(losses)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(all="ignore"):
             return self.rows.reduced(self.rows.xp.sum(losses) / self.denominator())
 
     def denominator(self) -> Any:

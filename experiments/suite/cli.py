@@ -195,7 +195,8 @@ def compare_runs(run: str | None, recorded: str | None, out: str, as_json: bool)
     """Say for each conclusion of RUN whether RECORDED has the same verdict.
 
     Each is a run's folder, its name, or MACHINE/NAME of a recorded run. Without RECORDED, every
-    recorded run of the same experiment and parameters is taken; without RUN, every complete run.
+    recorded run of the same experiment and parameters is taken; without RUN, every complete run
+    (of those with the same parameters the latest).
     Where a quantity was measured, it says whether the two intervals overlap.
 
     Status 1: a verdict is different.
@@ -210,7 +211,7 @@ def compare_runs(run: str | None, recorded: str | None, out: str, as_json: bool)
     if run and recorded:
         found = [compare.compare(records.find(run, store), records.find(recorded, store))]
     else:
-        runs = [records.find(run, store)] if run else records.complete(store)
+        runs = [records.find(run, store)] if run else records.latest(records.complete(store))
         found = compare.matches(runs, records.recorded())
     if not found:
         raise UserError(
@@ -258,7 +259,7 @@ def record_run(run: str, machine: str | None, out: str, as_json: bool) -> None:
 def report_runs(runs: Sequence[str], with_recorded: bool, out: str, as_json: bool) -> None:
     """Print the conclusions of runs as Markdown tables: a row a statement, a column a run.
 
-    Without RUN, of all complete runs.
+    Without RUN, of all complete runs; of those with the same parameters the latest.
 
     \b
     python -m experiments report > report.md
@@ -266,7 +267,7 @@ def report_runs(runs: Sequence[str], with_recorded: bool, out: str, as_json: boo
     from experiments.suite import records, report
 
     store = open_store(out)
-    found = [records.find(run, store) for run in runs] or records.complete(store)
+    found = [records.find(run, store) for run in runs] or records.latest(records.complete(store))
     found += records.recorded() if with_recorded else []
     if not found:
         raise UserError(f"There is nothing to report: no run is complete in {out}.")

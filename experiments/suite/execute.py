@@ -89,12 +89,11 @@ def on_cluster(
     with _client(scheduler) as client:
         futures = {}
         for job in jobs:
-            watcher.begin(job)
             order = (job.experiment.name, dict(job.given), store.url, _name(job), again)
             futures[client.submit(run_there, *order, pure=False)] = job
         outcomes = {}
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 job = futures[future]
                 outcomes[future] = _outcome(future, job)
                 watcher.end(job, outcomes[future])

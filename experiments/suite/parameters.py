@@ -16,6 +16,7 @@ from experiments.suite.errors import UserError, either, unsuitable
 FloatFormat = Literal["float16", "bfloat16", "float32", "float64"]
 Algorithm = Literal["textbook", "stable"]
 ClassCount = Annotated[int, Field(ge=2, le=100_000)]
+ExactClassCount = Annotated[int, Field(ge=2, le=10_000)]
 SmallClassCount = Annotated[int, Field(ge=2, le=200)]
 RowCount = Annotated[int, Field(ge=1, le=1_000)]
 StepCount = Annotated[int, Field(ge=2, le=200)]

@@ -1,16 +1,16 @@
 """Read complete runs again, from wherever they are: their provenance and their conclusions."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.suite import catalogue, conclusions
+from experiments.suite import conclusions
 from experiments.suite.errors import UserError, did_you_mean
 from experiments.suite.run import PROVENANCE
 from experiments.suite.storage import FAILED, FolderStore, Store, open_store
 
-RECORDED = catalogue.FOLDER / "recorded"
+RECORDED = Path(__file__).resolve().parent.parent / "recorded"
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,14 @@ class Record:
 def complete(store: Store) -> list[Record]:
     """Return all complete runs of a store, in the order of their names."""
     return [load(store, name) for name in sorted(store.names()) if not name.endswith(FAILED)]
+
+
+def latest(runs: Iterable[Record]) -> list[Record]:
+    """Of runs of one experiment with the same parameters on one machine, keep the latest."""
+    kept: dict[str, Record] = {}
+    for run in sorted(runs, key=lambda run: run.provenance["started"]):
+        kept[json.dumps([run.machine, run.experiment, run.parameters], sort_keys=True)] = run
+    return sorted(kept.values(), key=lambda run: (run.experiment, str(run.parameters)))
 
 
 def recorded() -> list[Record]:

@@ -6,8 +6,10 @@ from experiments.suite.records import Record
 
 
 def markdown(runs: Sequence[Record]) -> str:
-    """Return one table for each experiment: a row for each statement, a column for each run.
+    """Return one table for each experiment: a row for each conclusion, a column for each run.
 
+    A row begins with the statement; with the conclusion's id, where the statement names a number
+    that differs between the runs.
     A column is named by the parameters that differ between the runs of the experiment, and by the
     machine where runs are recorded.
     """
@@ -22,9 +24,10 @@ def _section(name: str, runs: Sequence[Record]) -> Iterator[str]:
     yield _row(["Statement", *heads])
     yield _row(["---"] * (len(runs) + 1))
     verdicts = [{item.id: item.verdict for item in run.conclusions} for run in runs]
-    statements = {item.id: item.statement for run in reversed(runs) for item in run.conclusions}
     for id in dict.fromkeys(item.id for run in runs for item in run.conclusions):
-        yield _row([statements[id], *(found.get(id, "") for found in verdicts)])
+        said = {item.statement for run in runs for item in run.conclusions if item.id == id}
+        name = said.pop() if len(said) == 1 else f"`{id}`"
+        yield _row([name, *(found.get(id, "") for found in verdicts)])
     total = [verdict for found in verdicts for verdict in found.values()]
     counts = (f"{total.count(word)} {word}" for word in ("holds", "fails", "not testable here"))
     yield f"\n{len(runs)} run{'s' * (len(runs) > 1)}: {', '.join(counts)}.\n"

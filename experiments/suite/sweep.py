@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from experiments.suite import catalogue
 from experiments.suite.errors import UserError, unknown
 
-FOLDER = catalogue.FOLDER / "sweeps"
+FOLDER = Path(__file__).resolve().parent.parent / "sweeps"
 
 
 class Entry(BaseModel):

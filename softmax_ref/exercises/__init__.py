@@ -47,10 +47,12 @@ as the last line of a cell.
 
 from . import (  # noqa: F401  (each registers its exercises)
     cross_entropy,
+    formats,
     from_max_to_softmax,
     jacobian,
     log_sum_exp,
     overflow,
+    properties,
     underflow,
 )
 from ._checker import REGISTRY, Exercise, Outcome, Result, Wrong, check, get, register

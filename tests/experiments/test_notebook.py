@@ -5,8 +5,9 @@ import pytest
 
 from experiments.suite import conclusions
 from experiments.suite.errors import UserError
-from experiments.suite.notebook import check_parameters, keep_measurements
+from experiments.suite.notebook import REPLAY, check_parameters, keep_measurements, timed
 from experiments.suite.parameters import ClassCount, FloatFormat
+from experiments.timing import Timings
 
 KINDS = {"n": ClassCount, "dtype": FloatFormat}
 VALUES = {"__annotations__": KINDS, "n": 8, "dtype": "float16"}
@@ -48,3 +49,20 @@ def test_measurements_are_kept_in_a_run_and_only_there(tmp_path, monkeypatch):
     monkeypatch.setenv(conclusions.RUN_FOLDER, str(tmp_path))
     keep_measurements(pd.DataFrame({"x": [1]}))
     assert (tmp_path / "measurements.csv").read_text() == "x\n1\n"
+
+
+def test_samples_are_kept_in_a_run_and_read_again_in_a_replay(tmp_path, monkeypatch):
+    taken = {
+        "copy": Timings({"a": [1.0, 2.0]}, {"a": 1}, {"a": "wall clock"}, 0.95, 0.02, True, [])
+    }
+    monkeypatch.setenv(conclusions.RUN_FOLDER, str(tmp_path))
+    assert timed(lambda: taken, sizes=[1]) == taken
+    monkeypatch.setenv(REPLAY, str(tmp_path))
+    assert timed(lambda: pytest.fail("it measured again")) == taken
+
+
+def test_samples_are_not_kept_outside_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(conclusions.RUN_FOLDER, raising=False)
+    timed(dict)
+    assert not list(tmp_path.iterdir())

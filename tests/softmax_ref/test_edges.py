@@ -218,3 +218,10 @@ def test_entropy_and_divergence_at_the_edges(library):
     assert float(sr.kl_divergence(p, p)) == 0
     assert np.isnan(float(sr.entropy(array([-0.5, 1.5], library=library))))
     assert float(sr.entropy(p[:0])) == 0
+
+
+def test_numbers_that_the_format_has_not_become_infinite_without_a_warning():
+    x = np.zeros(2, np.float32)
+    assert np.isnan(sr.softmax_vjp(x, np.array([1e300, 0.0]))).any()
+    loss = sr.cross_entropy(np.zeros((1, 2)), [0], weight=[0.0, 1.0], label_smoothing=0.5)
+    assert not np.isfinite(loss)  # the target's class weighs nothing, and the mean divides by that

@@ -213,7 +213,27 @@ def reheated(p, T):
     return [v / mpmath.fsum(powers) for v in powers]
 
 
+def gradient_of_weighted_mean(x, t, w):
+    """Weighted p − y over the sum of weights, from copies: row b counts 4·w[t_b] times."""
+    copies = [0 if i == -100 else int(4 * w[i]) for i in t]
+    rows = [mp_softmax(row) for row in x]
+    return [
+        [k * (p - (1 if j == i else 0)) / sum(copies) for j, p in enumerate(row)]
+        for row, i, k in zip(rows, t, copies, strict=True)
+    ]
+
+
+def bfloat16_by_nint(x):
+    """Divide by the ulp, take mpmath's nearest integer (ties to even), and multiply again."""
+    x = mpmath.mpf(x)
+    exponent = max(mpmath.frexp(x)[1] - 1, -126) - 7 if x else 0
+    y = mpmath.ldexp(mpmath.nint(mpmath.ldexp(x, -exponent)), exponent)
+    return mpmath.sign(x) * mpmath.inf if abs(y) >= mpmath.mpf(2) ** 128 else y
+
+
 SECOND_SOURCE = {
+    "formats-round": bfloat16_by_nint,
+    "gradient-batch": gradient_of_weighted_mean,
     "properties-inverse": centred_logs,
     "properties-reheat": reheated,
     "entropy-kl": divergence_by_cases,

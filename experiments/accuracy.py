@@ -1,0 +1,163 @@
+"""Errors of softmax and log-sum-exp against 60-digit arithmetic, with their bounds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import mpmath
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import special
+
+import softmax_ref
+from experiments.underflow import to_torch
+from softmax_ref import textbook
+from softmax_ref.formats import Format
+
+Array = NDArray[np.float64]
+DIGITS = 60
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Exact values, each as the float64 nearest to it and the rest.
+
+    Attributes
+    ----------
+    softmax, logsumexp : tuple of two arrays of float64
+        Shapes (m, n) and (m,).  The sum of the two has more than 30 digits.
+    """
+
+    softmax: tuple[Array, Array]
+    logsumexp: tuple[Array, Array]
+
+
+def truth(x: Array) -> Truth:
+    """Compute softmax and log-sum-exp of rows to sixty digits; x has shape (m, n)."""
+    with mpmath.workdps(DIGITS):
+        probabilities, sums = [], []
+        for row in x:
+            largest = mpmath.mpf(float(row.max()))
+            terms = [mpmath.exp(float(v) - largest) for v in row]
+            total = mpmath.fsum(terms)
+            sums.append(_pair(largest + mpmath.log(total)))
+            probabilities.append([_pair(term / total) for term in terms])
+    p, s = np.array(probabilities), np.array(sums)
+    return Truth((p[..., 0], p[..., 1]), (s[..., 0], s[..., 1]))
+
+
+def _pair(value: mpmath.mpf) -> tuple[float, float]:
+    high = float(value)
+    return high, float(value - high)
+
+
+def error(computed: NDArray, exact: tuple[Array, Array]) -> Array:
+    """Return the absolute error of what was computed, as float64."""
+    # The first difference is between neighbours, and exact: the error keeps its digits.
+    return np.abs((computed.astype(np.float64) - exact[0]) - exact[1])
+
+
+def ulps(computed: NDArray, exact: tuple[Array, Array], number_format: Format) -> Array:
+    """Return the error in units of the distance between the format's numbers at the truth.
+
+    Examples
+    --------
+    >>> from softmax_ref.formats import get_format
+    >>> ulps(np.array([1.0 + 2.0**-10]), (np.array([1.0]), np.array([0.0])), get_format("float16"))
+    array([1.])
+    """
+    _, exponent = np.frexp(exact[0])
+    exponent = np.maximum(exponent - 1, number_format.min_exponent)
+    return error(computed, exact) / np.ldexp(1.0, exponent - number_format.precision + 1)
+
+
+@dataclass(frozen=True)
+class Library:
+    """One implementation of both functions; each takes rows of logits in their format."""
+
+    name: str
+    softmax: Callable[[NDArray], NDArray]
+    logsumexp: Callable[[NDArray], NDArray]
+    log_softmax: Callable[[NDArray], NDArray]
+    shifted: bool = True  # whether it subtracts the maximum first
+
+
+def libraries() -> list[Library]:
+    """Return the implementations that the experiment compares."""
+    return [
+        Library(
+            "textbook", textbook.softmax, textbook.logsumexp, textbook.log_softmax, shifted=False
+        ),
+        Library("NumPy formula", _shifted_softmax, _shifted_logsumexp, _shifted_log_softmax),
+        Library(
+            "SciPy",
+            lambda x: special.softmax(x, axis=-1),
+            lambda x: special.logsumexp(x, axis=-1),
+            lambda x: special.log_softmax(x, axis=-1),
+        ),
+        Library(
+            "torch",
+            lambda x: _by_torch(torch.softmax, x),
+            lambda x: _by_torch(torch.logsumexp, x),
+            lambda x: _by_torch(torch.log_softmax, x),
+        ),
+        Library("softmax_ref", softmax_ref.softmax, softmax_ref.logsumexp, softmax_ref.log_softmax),
+    ]
+
+
+def _by_torch(function: Callable, x: NDArray) -> NDArray:
+    return function(to_torch(x), dim=-1).to(torch.float64).numpy().astype(x.dtype)
+
+
+def _shifted_softmax(x: NDArray) -> NDArray:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def _shifted_logsumexp(x: NDArray) -> NDArray:
+    largest = x.max(axis=-1, keepdims=True)
+    return largest[..., 0] + np.log(np.exp(x - largest).sum(axis=-1))
+
+
+def _shifted_log_softmax(x: NDArray) -> NDArray:
+    return x - _shifted_logsumexp(x)[..., None]
+
+
+def softmax_bound(x: Array, u: float, *, shifted: bool) -> Array:
+    """Return the published bound on the normwise relative error of softmax, one for each row.
+
+    The largest error of a row's entries, relative to its largest entry.
+
+    References
+    ----------
+    P. Blanchard, D. J. Higham and N. J. Higham, IMA J. Numer. Anal. 41(4), 2021: (n + 3)u without
+    the shift, (n + 2 + 2(x_max − x_min))u with it, to first order in u.
+    """
+    n = x.shape[-1]
+    if not shifted:
+        return np.full(len(x), (n + 3) * u)
+    return (n + 2 + 2 * np.ptp(x, axis=-1)) * u
+
+
+def logsumexp_bound(x: Array, y: Array, u: float, *, shifted: bool) -> Array:
+    """Return the published bound on the relative error of log-sum-exp, one for each row.
+
+    References
+    ----------
+    As for :func:`softmax_bound`: (1 + (n + 1)/|y|)u without the shift, |(y + n − x_min)/y|u with.
+    """
+    n = x.shape[-1]
+    if not shifted:
+        return (1 + (n + 1) / np.abs(y)) * u
+    return np.abs((y + n - x.min(axis=-1)) / y) * u
+
+
+def entry_bound(x: Array, p: Array, u: float) -> Array:
+    """Return a first-order bound on the relative error of each entry of the shifted softmax.
+
+    Rounding the difference x_i − x_max makes the relative error |x_i − x_max|u in its exponential.
+    The sum gets the mean of these, weighted by p, and the roundings of n − 1 additions; two more
+    come from the exponential and the quotient, and one from the other exponentials.
+    """
+    gap = x.max(axis=-1, keepdims=True) - x
+    return (gap + np.sum(p * gap, axis=-1, keepdims=True) + x.shape[-1] + 2) * u
