@@ -49,6 +49,7 @@ from . import (  # noqa: F401  (each registers its exercises)
     cross_entropy,
     formats,
     from_max_to_softmax,
+    gradient,
     jacobian,
     log_sum_exp,
     overflow,
