@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from experiments.suite.errors import UserError, either, unsuitable
 
 FloatFormat = Literal["float16", "bfloat16", "float32", "float64"]
+NativeFormat = Literal["float32", "float64"]
 Algorithm = Literal["textbook", "stable"]
 ClassCount = Annotated[int, Field(ge=2, le=100_000)]
 ExactClassCount = Annotated[int, Field(ge=2, le=10_000)]
@@ -22,6 +23,9 @@ RowCount = Annotated[int, Field(ge=1, le=1_000)]
 StepCount = Annotated[int, Field(ge=2, le=200)]
 Scale = Annotated[float, Field(gt=0, le=5_000, allow_inf_nan=False)]
 LearningRate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
+BlockSize = Annotated[int, Field(ge=256, le=1_048_576)]
+ElementCount = Annotated[int, Field(ge=1_024, le=268_435_456)]
+Seconds = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
