@@ -60,10 +60,16 @@ def notebook_hash(path: Path) -> str:
     return _digest("".join(c["source"]).encode() for c in cells if c["cell_type"] == "code")
 
 
-@cache
 def source_hash(folder: Path) -> str:
     """Hash the names and contents of a package's source files."""
     files = sorted(path for path in folder.rglob("*") if path.suffix in SOURCE_SUFFIXES)
+    return _source_hash(folder, tuple((path, path.stat().st_mtime_ns) for path in files))
+
+
+@cache
+def _source_hash(folder: Path, states: tuple[tuple[Path, int], ...]) -> str:
+    """Hash files as they are now; computed once for files that stay as they are."""
+    files = [path for path, _ in states]
     names = (path.relative_to(folder).as_posix().encode() for path in files)
     contents = (path.read_bytes() for path in files)
     return _digest(part for pair in zip(names, contents, strict=True) for part in pair)

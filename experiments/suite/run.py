@@ -115,6 +115,8 @@ def run(
     with store.workspace() as folder:
         record = determined_by | {"run": name, "given": dict(given)}
         record |= _execute(experiment, settings, folder, progress, stop or Stop())
+        if provenance.determinants(experiment, settings) != determined_by:
+            record["error"] = record["error"] or "the code changed while it ran"
         _finish(folder, record)
         error = record["error"]
         if error:

@@ -3,6 +3,7 @@
     python -m tests.experiments.benchmark_suite overhead   a run against bare papermill
     python -m tests.experiments.benchmark_suite workers    a sweep by two workers against one
     python -m tests.experiments.benchmark_suite killed     200 runs, killed five times and resumed
+    python -m tests.experiments.benchmark_suite killed-stub   the same, with a stub for each kernel
 
 The load of the machine is printed with each figure: what a busy machine says is worth little.
 """
@@ -23,12 +24,14 @@ from experiments.suite.storage import FAILED, FolderStore
 from experiments.timing import WallClock, measure
 from tests.experiments.tiny import write_notebook
 
-# A sweep on notebooks of our own, with real kernels.
+# A sweep on notebooks of our own, with real kernels, or with a stub that is named.
 COMMAND = """\
-import sys
+import os, sys
 from pathlib import Path
-from experiments.suite import catalogue, cli
+from experiments.suite import catalogue, cli, run
 catalogue.FOLDER = Path(sys.argv[1])
+if stub := os.environ.get("STUB"):
+    run.WORKER = (sys.executable, stub)
 sys.exit(cli.main(sys.argv[2:]))"""
 
 LOG = "from pathlib import Path; Path({!r}).open('a').write(f'{{n}}\\n')"
@@ -36,7 +39,8 @@ LOG = "from pathlib import Path; Path({!r}).open('a').write(f'{{n}}\\n')"
 
 def main() -> None:
     """Measure what is asked for in a temporary folder."""
-    benchmark = {"overhead": overhead, "workers": workers, "killed": killed}[sys.argv[1]]
+    benchmarks = {"overhead": overhead, "workers": workers, "killed": killed}
+    benchmark = (benchmarks | {"killed-stub": killed_with_stub})[sys.argv[1]]
     with tempfile.TemporaryDirectory() as folder:
         for line in benchmark(Path(folder)):
             print(line, flush=True)
@@ -87,7 +91,7 @@ def killed(folder: Path, runs: int = 200, kills: int = 5):
     log.touch()
     write_notebook(folder / "tiny.ipynb", LOG.format(str(log)))
     path = folder / "many.yml"
-    path.write_text(f"runs: [{{experiment: tiny, grid: {{n: {list(range(2, runs + 2))}}}}}]")
+    path.write_text(f"runs: [{{experiment: tiny, grid: {{n: {list(range(100, runs + 100))}}}}}]")
     store, lost, repeated = FolderStore(folder / "runs"), 0, 0
     chance, begin = random.Random(0), time.monotonic()
     for kill in range(kills + 1):
@@ -109,6 +113,13 @@ def killed(folder: Path, runs: int = 200, kills: int = 5):
     yield f"Lost: {lost}.  Repeated: {repeated}.  Left over: {len(broken)}."
     executed = len(log.read_text().split())
     yield f"Executions begun: {executed}, of which {executed - runs} were killed under way."
+
+
+def killed_with_stub(folder: Path):
+    """Do the same with a process that takes the place of papermill and kernel: minutes less."""
+    os.environ["STUB"] = str(Path(__file__).with_name("stub_worker.py"))
+    os.environ["STUB_LOG"] = str(folder / "log")
+    return killed(folder)
 
 
 def _complete(store: FolderStore) -> dict[str, int]:

@@ -149,6 +149,20 @@ def test_several_run_at_once(place, gate):
     assert len(executed(place)) == 3
 
 
+def test_a_run_whose_code_changes_under_it_is_not_complete(place, gate):
+    """Which code made the results cannot be told; run again, it can."""
+    line = ("sweep", sweep_of(place, [3]), "--out", str(place / "runs"))
+    process = start(place, *line)
+    until(lambda: list((place / "runs").glob(f"{storage.PARTIAL}*/measurements.csv")))
+    write_notebook(place / "tiny.ipynb", "other = 1")
+    gate.unlink()
+    assert "failed: the code changed while it ran" in process.communicate(timeout=PATIENCE)[1]
+    assert states(FolderStore(place / "runs")) == (0, 1)
+    process = start(place, *line)
+    process.communicate(timeout=PATIENCE)
+    assert states(FolderStore(place / "runs"))[0] == 1
+
+
 # --- killed, interrupted, no space ----------------------------------------------------------
 
 
