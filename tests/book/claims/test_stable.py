@@ -256,6 +256,8 @@ def test_the_largest_logits_that_drown(name, power, sign, data):
         assert float(mpfr(sign * x) - mpfr(M)) == -M
         edge = fmt.next_down(fmt.unit_roundoff * 2.0**power / 2)
         assert float(mpfr(sign * edge) - mpfr(2.0**power)) == -(2.0**power)
+        beyond = fmt.next_up(fmt.unit_roundoff * 2.0**power / 2)  # so the half cannot be spared
+        assert float(mpfr(beyond) - mpfr(2.0**power)) != -(2.0**power)
 
 
 @pytest.mark.claim("prop-stable-constant")
