@@ -17,7 +17,7 @@ $(READY): requirements.txt pyproject.toml tools/bootstrap.py
 	@$(PYTHON) tools/bootstrap.py
 
 book: $(READY) ## run the quick experiments, build the HTML, print where to open it
-	@$(BIN)/python -m experiments sweep quick
+	@$(BIN)/python -m experiments sweep quick --workers 2
 	@$(BIN)/jupyter-book build . --warningiserror --keep-going --quiet \
 		|| { rm -rf _build/.doctrees; exit 1; } # or the next build would forget the warnings
 	@echo "The book: file://$(CURDIR)/$(HTML)"
