@@ -198,7 +198,7 @@ def softmax(x: Any, axis: Axis = -1, *, where: Any = None, temperature: float = 
     References
     ----------
     P. Blanchard, D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and softmax
-    functions", IMA Journal of Numerical Analysis 41 (2021), algorithm 3.2.
+    functions", IMA Journal of Numerical Analysis 41 (2021), section 4: the shifted formula.
 
     Examples
     --------
@@ -266,7 +266,7 @@ def log_softmax(x: Any, axis: Axis = -1, *, where: Any = None, temperature: floa
 
     References
     ----------
-    Blanchard, Higham and Higham (2021), section 3: the maximum left out of the sum, then log1p.
+    Blanchard, Higham and Higham (2021): the maximum left out of the sum, then log1p.
 
     Examples
     --------
@@ -323,7 +323,7 @@ def logsumexp(
 
     References
     ----------
-    Blanchard, Higham and Higham (2021), algorithm 3.1 and section 3.
+    Blanchard, Higham and Higham (2021): shifted, the maximum left out of the sum, then log1p.
 
     Examples
     --------
