@@ -11,9 +11,6 @@ import threading
 import time
 from pathlib import Path
 
-order = json.loads(sys.stdin.readline())
-folder, n = Path(os.environ["SOFTMAX_CHECKED_RUN_FOLDER"]), order["parameters"]["n"]
-
 
 def die_with_parent():
     """End when standard input closes, as the real one does."""
@@ -22,20 +19,28 @@ def die_with_parent():
     os._exit(1)
 
 
-threading.Thread(target=die_with_parent, daemon=True).start()
-print(json.dumps({"cells_done": 1, "cells": 2}), flush=True)
-text = "n\n" + f"{n}\n" * (500_000 if n == 60 else 1)
-(folder / "measurements.csv").write_text(text, encoding="utf-8")
-while os.environ.get("STUB_GATE") and Path(os.environ["STUB_GATE"]).exists():
-    time.sleep(0.02)
-if n == 50:
-    print(json.dumps({"error": "AssertionError: too many"}), flush=True)
-    sys.exit(1)
-(folder / "notebook.ipynb").write_bytes(Path(order["notebook"]).read_bytes())
-conclusion = {"id": "small", "statement": "There are at most five classes."}
-conclusion |= {"verdict": "holds" if n <= 5 else "fails", "evidence": f"there are {n}"}
-conclusion |= {"quantity": {"value": n, "low": n - 1, "high": n + 1, "unit": "classes"}}
-(folder / "conclusions.json").write_text(json.dumps([conclusion]), encoding="utf-8")
-if os.environ.get("STUB_LOG"):
-    with open(os.environ["STUB_LOG"], "a", encoding="utf-8") as log:
-        log.write(f"{n}\n")
+def main():
+    """Do what the order on standard input and the environment ask for."""
+    order = json.loads(sys.stdin.readline())
+    folder, n = Path(os.environ["SOFTMAX_CHECKED_RUN_FOLDER"]), order["parameters"]["n"]
+    threading.Thread(target=die_with_parent, daemon=True).start()
+    print(json.dumps({"cells_done": 1, "cells": 2}), flush=True)
+    text = "n\n" + f"{n}\n" * (500_000 if n == 60 else 1)
+    (folder / "measurements.csv").write_text(text, encoding="utf-8")
+    while os.environ.get("STUB_GATE") and Path(os.environ["STUB_GATE"]).exists():
+        time.sleep(0.02)
+    if n == 50:
+        print(json.dumps({"error": "AssertionError: too many"}), flush=True)
+        sys.exit(1)
+    (folder / "notebook.ipynb").write_bytes(Path(order["notebook"]).read_bytes())
+    conclusion = {"id": "small", "statement": "There are at most five classes."}
+    conclusion |= {"verdict": "holds" if n <= 5 else "fails", "evidence": f"there are {n}"}
+    conclusion |= {"quantity": {"value": n, "low": n - 1, "high": n + 1, "unit": "classes"}}
+    (folder / "conclusions.json").write_text(json.dumps([conclusion]), encoding="utf-8")
+    if os.environ.get("STUB_LOG"):
+        with open(os.environ["STUB_LOG"], "a", encoding="utf-8") as log:
+            log.write(f"{n}\n")
+
+
+if __name__ == "__main__":
+    main()
