@@ -64,14 +64,15 @@ def in_each_theme(page):
         yield theme
 
 
-@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("base", ["file", "http"])
 @pytest.mark.parametrize("name", PAGES)
-def test_page(browser, bases, base, width, name):
+def test_page(browser, bases, base, name):
     """No request leaves, nothing fails, mathematics is set, images speak, nothing overflows."""
-    with opened(browser, f"{bases[base]}/{name}", width) as (page, faults):
-        for theme in in_each_theme(page):
-            faults += [f"{theme}: {fault}" for fault in page.evaluate(CHECK)]
+    with opened(browser, f"{bases[base]}/{name}") as (page, faults):
+        for width, (pixels, height) in WIDTHS.items():
+            page.set_viewport_size({"width": pixels, "height": height})
+            for theme in in_each_theme(page):
+                faults += [f"{width}, {theme}: {fault}" for fault in page.evaluate(CHECK)]
     assert faults == []
 
 
