@@ -10,10 +10,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errorfree import Array, Pair
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 #: Entries of a piece.
 BLOCK = 32_768
@@ -28,7 +32,7 @@ def groups(rows: int, n: int) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
-def pieces(flat: Array, n: int) -> list[Array]:
+def pieces(flat: NDArray[Scalar], n: int) -> list[NDArray[Scalar]]:
     """Views of a group, given as one contiguous run of rows of length `n`."""
     if n <= WIDTH:
         return [flat.reshape(-1, n)]
@@ -44,7 +48,7 @@ class Buffers:
     def __init__(self, count: int) -> None:
         self._flat = np.empty((count, BLOCK))
 
-    def like(self, piece: Array) -> list[Array]:
+    def like(self, piece: NDArray[Any]) -> list[Array]:
         """Arrays in the shape of the piece."""
         return [flat[: piece.size].reshape(piece.shape) for flat in self._flat]
 
@@ -56,7 +60,8 @@ def short_sum(a: Array) -> Array:
     whatever order NumPy adds (claim: lem-rounding-sum).
     """
     parts = np.add.reduceat(a, np.arange(0, a.shape[1], 64), axis=1)
-    return np.add.reduce(parts, axis=1)
+    total: Array = np.add.reduce(parts, axis=1)
+    return total
 
 
 def sum_of_pieces(parts: list[Array]) -> Pair:

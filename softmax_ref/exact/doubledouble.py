@@ -106,14 +106,16 @@ def log1p(t: Pair) -> Pair:
     factor = tables().short[j]
     power = add((factor, np.zeros_like(factor)), multiply((factor, np.zeros_like(factor)), q))
     product = multiply(add(one, t), power)
-    scaled = tuple(np.ldexp(part, s.astype(np.int32)) for part in product)
+    scale = s.astype(np.int32)
+    scaled = (np.ldexp(product[0], scale), np.ldexp(product[1], scale))
     rest_large = add(scaled, (-one[0], one[1]))
-    rest = tuple(np.where(small, a, b) for a, b in zip(rest_small, rest_large, strict=True))
-    rest = fast_two_sum(rest[0], rest[1] - rest[0] * rest[0] / 2)
+    high, low = (np.where(small, a, b) for a, b in zip(rest_small, rest_large, strict=True))
+    rest = fast_two_sum(high, low - high * high / 2)
     newton = add((start, np.zeros_like(start)), rest)
     sure = (np.abs(rest[0]) <= 2.0**-45 * start) & (~small | (j == 0) & (s == 0))
     series = fast_two_sum(t[0], t[1] - t[0] * t[0] / 2)  # enough for t < 2^−60
     tiny = t[0] < 2.0**-60
-    return tuple(
+    high, low = (
         np.where(tiny, a, np.where(sure, b, math.nan)) for a, b in zip(series, newton, strict=True)
-    )  # type: ignore[return-value]
+    )
+    return high, low

@@ -41,8 +41,9 @@ def softmax_rows(x: Values, fmt: Format, record: Recorder) -> Values:
     """Correctly rounded softmax of the rows of a two-dimensional array, n ≥ 1."""
     out = np.empty_like(x, order="C")
     maxima = np.empty(x.shape[0])
+    first: _Extended | _Working
     if fmt.precision == 53:
-        first = _Extended(x.shape, out, record)
+        first = _Extended(x.shape, out.view(np.float64), record)
     else:
         first = _Working(x.shape, out, record, fmt)
     left = [np.zeros(0, np.int64)]
@@ -164,7 +165,8 @@ def _parts(decision: Decision) -> tuple[Array, Array, Array]:
 def _entries(group: Group, rows: Ints) -> Ints:
     """Indices among all entries of the entries of some rows of the group."""
     n = group.x.shape[1]
-    return ((group.rows.start + rows)[:, None] * n + np.arange(n)).ravel()
+    first: Ints = (group.rows.start + rows) * n
+    return (first[:, None] + np.arange(n)).ravel()
 
 
 def _later(

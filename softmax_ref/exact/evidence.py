@@ -139,13 +139,14 @@ def hard_pairs(seed: int, count: int, keep: int) -> Iterator[Batch]:
             yield "hard to round", fmt, x[np.argsort(room)[:keep]]
 
 
-def _room(certificate: exact.Certificate, fmt: Format) -> NDArray[np.float64]:
+def _room(certificate: exact.Certificate, fmt: Format) -> Array:
     """Distance of the true value from the middle between two numbers, in last places."""
     value, rest = certificate.anchor, (certificate.low + certificate.high) / 2
     _, exponent = np.frexp(value)
     unit = np.ldexp(1.0, np.maximum(exponent - 1, fmt.min_exponent) - fmt.precision + 1)
     steps = value / unit
-    return np.abs(np.abs((steps - np.floor(steps)) + rest / unit) - 0.5)
+    room: Array = np.abs(np.abs((steps - np.floor(steps)) + rest / unit) - 0.5)
+    return room
 
 
 def collect(batches: Iterable[Batch], entries: int | None = None) -> Tally:

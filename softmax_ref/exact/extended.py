@@ -72,8 +72,8 @@ class Extended:
     ) -> tuple[Array, Array, tuple[Array, Array]]:
         """Fill `f` with F, and return U, V and two free arrays: e^(x − max) ≈ F + U + V."""
         table = tables()
-        zh, zl, s, t, v, index = self._buffers.like(x)
-        index = index.view(np.int64)
+        zh, zl, s, t, v, free = self._buffers.like(x)
+        index = free.view(np.int64)
         _difference(x, maximum, zh, zl, s, t)
         if depth > -FLOOR:
             cut = ~(zh >= FLOOR)
@@ -117,7 +117,7 @@ class Extended:
         t *= f
         return s, t, (zh, v)
 
-    def entries(self, size: int, n: int, total: Pair, out: Array) -> Array:
+    def entries(self, size: int, n: int, total: Pair, out: Array) -> NDArray[np.int64]:
         """Write the lower ends of softmax's enclosures to `out`; return where the ends differ.
 
         The ends are the entry times 1 ∓ 2^−64, each rounded to float64 once: where they agree,

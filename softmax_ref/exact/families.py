@@ -26,7 +26,8 @@ def _spread(scale: float) -> Family:
 def _any_exponent(rng: np.random.Generator, fmt: Format, n: int) -> Array:
     """Every magnitude of the format, subnormal numbers included, equally often."""
     exponent = rng.uniform(math.log2(fmt.smallest_subnormal), math.log2(fmt.max), n)
-    return np.exp2(exponent) * rng.choice([-1, 1], n)
+    x: Array = np.exp2(exponent) * rng.choice([-1, 1], n)
+    return x
 
 
 def _ties(rng: np.random.Generator, fmt: Format, n: int) -> Array:
@@ -54,9 +55,10 @@ def _near_largest(rng: np.random.Generator, fmt: Format, n: int) -> Array:
 
 def _subnormal_results(rng: np.random.Generator, fmt: Format, n: int) -> Array:
     normal = -math.log(fmt.smallest_normal)
-    x = -rng.uniform(normal - 2, _limit(fmt) + 2, n)
+    x: Array = -rng.uniform(normal - 2, _limit(fmt) + 2, n)
     x[rng.integers(n)] = 0.0
-    return x + rng.choice([0, 1, -3.5])
+    x += rng.choice([0, 1, -3.5])
+    return x
 
 
 def _gaps(rng: np.random.Generator, fmt: Format, n: int) -> Array:

@@ -177,7 +177,7 @@ def logsumexp(
 
 def _apply(
     function: Rows, x: ArrayLike, axis: Axis, certificate: bool, keepdims: bool | None
-) -> Any:
+) -> Array | tuple[Array, Certificate]:
     """Bring the axes to the end, work on rows, and restore the shape (None keeps all axes)."""
     array, fmt = _real(x)
     axes = _axes(axis, array.ndim)

@@ -166,7 +166,8 @@ def _first_piece(
     slack = 2.0**-100 if fmt.precision == 53 else 2.0**-51
     e = error + slack * np.abs(s)
     below, above = nearest(fmt, s + (tail - e)), nearest(fmt, s + (tail + e))
-    closed = below.view(np.int64) == above.view(np.int64)  # the sign of zero counts
+    # the sign of zero counts
+    closed: NDArray[np.bool_] = below.view(np.int64) == above.view(np.int64)
     n = group.given.shape[1]
     where = np.arange(group.rows.start, group.rows.stop)[:, None] * n + np.arange(n)[columns]
     record.write(where, WORKING, s, tail - e, tail + e)

@@ -69,7 +69,7 @@ class Row:
     def __init__(self, x: Array) -> None:
         values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
         self.maximum = mpmath.mpf(float(values[-1]))
-        others = list(zip(values.tolist(), counts.tolist(), strict=True))
+        others: list[tuple[float, int]] = list(zip(values.tolist(), counts.tolist(), strict=True))
         top, times = others.pop()
         if times > 1:
             others.append((top, times - 1))
@@ -148,4 +148,5 @@ def _sum_ends(row: Row, d: mpmath.mpf, sign: int) -> tuple[mpmath.mpf, mpmath.mp
     else:
         log = mpmath.log1p(t) if t > mpmath.ldexp(1, -2 * mpmath.mp.prec) else t
         ends = _product_ends(row, log)
-    return tuple(sorted(mpmath.fadd(d, sign * end, exact=True) for end in ends))  # type: ignore
+    lower, upper = sorted(mpmath.fadd(d, sign * end, exact=True) for end in ends)
+    return lower, upper

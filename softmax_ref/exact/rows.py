@@ -60,17 +60,20 @@ class Group:
     @cached_property
     def where(self) -> Ints:
         """Column of the (first) maximum of each row."""
-        return self.x.argmax(axis=1)
+        column: Ints = self.x.argmax(axis=1)
+        return column
 
     @property
     def flat_where(self) -> Ints:
         """Index of the maxima in the flattened group."""
-        return np.arange(self.limit.size) * self.given.shape[1] + self.where
+        index: Ints = np.arange(self.limit.size) * self.given.shape[1] + self.where
+        return index
 
     @property
     def special(self) -> Bools:
         """Rows without a finite maximum."""
-        return ~np.isfinite(self.limit)
+        special: Bools = ~np.isfinite(self.limit)
+        return special
 
 
 def prepare(x: NDArray[np.generic], rows: slice) -> Group:

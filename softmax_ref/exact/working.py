@@ -15,6 +15,8 @@ from .blocks import WIDTH, Buffers, pieces, short_sum
 from .errorfree import Array
 from .tables import SIZE, tables
 
+Values = NDArray[np.generic]
+
 #: Exponents below are raised to it: e^−690 is still a normal number, and no format sees it.
 FLOOR = -690.0
 _MAGIC = 1.5 * 2.0**52
@@ -34,7 +36,7 @@ class Working:
         self._buffers = Buffers(3)
         self._e = np.empty(longest)
 
-    def __call__(self, x: NDArray, n: int, maximum: Array, depth: float) -> tuple[Array, Array]:
+    def __call__(self, x: Values, n: int, maximum: Array, depth: float) -> tuple[Array, Array]:
         """e^(x − max), and 1/Σ by rows as a column.
 
         `x` is a flat run of rows, `maximum` a column, and no entry is more than `depth` below it.
@@ -61,11 +63,11 @@ class Working:
             yield slice(start, start + piece.size), low.reshape(-1), high.reshape(-1)
             start += piece.size
 
-    def _exponentials(self, x: NDArray, maximum: Array, depth: float, e: Array) -> None:
+    def _exponentials(self, x: Values, maximum: Array, depth: float, e: Array) -> None:
         """Fill `e` with e^(x − max)."""
         table = tables()
-        z, index, poly = self._buffers.like(x)
-        index = index.view(np.int64)
+        z, free, poly = self._buffers.like(x)
+        index = free.view(np.int64)
         np.copyto(z, x)
         z -= maximum
         if depth > -FLOOR:

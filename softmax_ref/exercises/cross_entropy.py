@@ -29,7 +29,10 @@ def _softplus(b: Any) -> Any:
 
 def _divergence_truth(p: Any, q: Any) -> list[Decimal]:
     return [
-        sum(_term(Decimal(float(a)), Decimal(float(b))) for a, b in zip(*rows, strict=True))
+        sum(
+            (_term(Decimal(float(a)), Decimal(float(b))) for a, b in zip(*rows, strict=True)),
+            Decimal(0),
+        )
         for rows in zip(p, q, strict=True)
     ]
 

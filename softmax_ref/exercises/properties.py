@@ -24,7 +24,7 @@ def reheat(p: Any, T: float) -> Any:
 
 def _centred_truth(p: Any) -> list[list[Decimal]]:
     logs = [[Decimal(float(v)).ln() for v in row] for row in p]
-    return [[v - sum(row) / len(row) for v in row] for row in logs]
+    return [[v - sum(row, Decimal(0)) / len(row) for v in row] for row in logs]
 
 
 register(
