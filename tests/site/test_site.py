@@ -13,9 +13,14 @@ PAGES = sorted(
     {p.relative_to(HTML).as_posix() for p in HTML.rglob("*.html") if "_static" not in p.parts}
     - {FORWARD}
 )
-WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
+WIDTHS = {"desktop": (1440, 900), "tablet": (768, 1024), "phone": (390, 844)}
 THEMES = ("light", "dark")
 LOCAL = re.compile(r"^(file://|http://127\.0\.0\.1:|data:|blob:|about:)")
+
+
+def left_behind(request):
+    """Say whether a request was given up because the page itself moved on (a reload, a link)."""
+    return request.failure == "net::ERR_ABORTED"
 
 
 @contextlib.contextmanager
@@ -27,7 +32,7 @@ def opened(browser, address, width="desktop", theme="light"):
     )
     page, faults = context.new_page(), []
     page.on("request", lambda r: LOCAL.match(r.url) or faults.append(f"asks for {r.url}"))
-    page.on("requestfailed", lambda r: faults.append(f"cannot load {r.url}"))
+    page.on("requestfailed", lambda r: left_behind(r) or faults.append(f"cannot load {r.url}"))
     page.on("response", lambda r: r.status < 400 or faults.append(f"{r.status} for {r.url}"))
     page.on("console", lambda m: m.type in ("error", "warning") and faults.append(m.text))
     page.on("pageerror", lambda e: faults.append(str(e)))
