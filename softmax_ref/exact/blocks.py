@@ -26,8 +26,8 @@ WIDTH = 1024
 
 
 def groups(rows: int, n: int) -> Iterator[slice]:
-    """Runs of rows that make a group."""
-    step = max(1, BLOCK // n)
+    """Runs of rows that make a group; a row of several pieces is a group of its own."""
+    step = max(1, BLOCK // n) if n <= WIDTH else 1
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 

@@ -159,3 +159,16 @@ def test_subnormal_results():
     x = np.array([0.0, -740.0, -745.2])
     assert exact.softmax(x)[1:].tolist() == [85 * 2.0**-1074, 0.0]
     assert exact.log_softmax(np.array([0.0, -744.0]))[0] == -2 * 2.0**-1074
+
+
+@pytest.mark.parametrize("name", ["float64", "float32", "float16"])
+@pytest.mark.parametrize("shape", [(2, 1025), (3, 2048), (5, 5000), (3, 16384)])
+def test_rows_longer_than_a_piece(name, shape):
+    """Several rows of more than 1024 entries, some maxima in the last piece: as each row alone."""
+    x = np.random.default_rng(0).standard_normal(shape)
+    x[0, -1] = 9.0
+    x = FORMATS[name].round(x)
+    for function in (exact.softmax, exact.log_softmax, exact.logsumexp):
+        together, certificate = function(x, certificate=True)
+        np.testing.assert_array_equal(together, np.array([function(row) for row in x]))
+        assert certificate.anchor.shape == together.shape
