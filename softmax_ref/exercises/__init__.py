@@ -51,9 +51,11 @@ from . import (  # noqa: F401  (each registers its exercises)
     from_max_to_softmax,
     gradient,
     jacobian,
+    log_softmax,
     log_sum_exp,
     overflow,
     properties,
+    stable,
     underflow,
 )
 from ._checker import REGISTRY, Exercise, Outcome, Result, Wrong, check, get, register

@@ -231,7 +231,27 @@ def bfloat16_by_nint(x):
     return mpmath.sign(x) * mpmath.inf if abs(y) >= mpmath.mpf(2) ** 128 else y
 
 
+def log_softmax_along(x, axis):
+    rows = np.moveaxis(x, axis, -1)
+    logs = np.empty(rows.shape, dtype=object)
+    for index in np.ndindex(rows.shape[:-1]):
+        logs[index] = [mpmath.log(p) for p in mp_softmax(rows[index])]
+    return np.moveaxis(logs, -1, axis)
+
+
+def softmax_of_allowed(x, allowed, T):
+    """Zero strength where it is not allowed, and no shift: mpmath's exponents have no limit."""
+    if x.ndim > 1:
+        return [softmax_of_allowed(*row, T) for row in zip(x, allowed, strict=True)]
+    v = [
+        mpmath.exp(mpmath.mpf(float(a)) / T) if ok else 0 for a, ok in zip(x, allowed, strict=True)
+    ]
+    return [v_i / (mpmath.fsum(v) or 1) for v_i in v]
+
+
 SECOND_SOURCE = {
+    "logsoftmax-code": log_softmax_along,
+    "stable-code": softmax_of_allowed,
     "formats-round": bfloat16_by_nint,
     "gradient-batch": gradient_of_weighted_mean,
     "properties-inverse": centred_logs,
