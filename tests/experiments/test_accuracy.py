@@ -1,5 +1,6 @@
 """The accuracy experiment in every format, and that its conclusions can fail."""
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -72,14 +73,25 @@ def test_half_precision_that_is_not_widened_is_noticed(monkeypatch):
     assert "wider-is-exact" in failing(found)
 
 
-def test_the_truth_has_thirty_digits():
-    """Of two logits 0 and log 3 the probabilities are 1/4 and 3/4, but for log 3's own rounding."""
-    exact = accuracy.truth(np.array([[0.0, np.log(3.0)]]))
-    high, low = exact.softmax
-    assert high[0] == pytest.approx([0.25, 0.75], abs=1e-16)
-    assert np.all(np.abs(low) <= np.spacing(high) / 2)
-    one = np.longdouble(high[0, 0]) + low[0, 0] + high[0, 1] + low[0, 1] - 1
-    assert abs(one) < 1e-18
+@pytest.mark.parametrize("deviation", [1.0, 10.0, 50.0])
+def test_the_truth_agrees_with_sixty_digits(deviation):
+    """To a thousandth of float64's spacing; the last row's log-sum-exp is near 0."""
+    x = deviation * np.random.default_rng(0).standard_normal((3, 30))
+    x = np.vstack([x, x[:1] - softmax_ref.logsumexp(x[:1])[:, None]])
+    found = accuracy.truth(x)
+    with mpmath.workdps(60):
+        for i, row in enumerate(x):
+            terms = [mpmath.exp(float(v)) for v in row]
+            total = mpmath.fsum(terms)
+            for j, term in enumerate(terms):
+                assert_close([part[i, j] for part in found.softmax], term / total)
+            assert_close([part[i] for part in found.logsumexp], mpmath.log(total))
+
+
+def assert_close(parts, value):
+    """The sum of two parts is within a thousandth of the spacing of float64 at a value."""
+    distance = abs(mpmath.mpf(float(parts[0])) + float(parts[1]) - value)
+    assert distance <= float(np.spacing(abs(float(value)))) / 1000
 
 
 def test_an_error_of_one_ulp_is_one_ulp():
