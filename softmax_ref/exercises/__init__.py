@@ -46,6 +46,7 @@ as the last line of a cell.
 '''
 
 from . import (  # noqa: F401  (each registers its exercises)
+    correct_rounding,
     cross_entropy,
     formats,
     from_max_to_softmax,

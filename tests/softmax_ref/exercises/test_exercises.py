@@ -249,7 +249,13 @@ def softmax_of_allowed(x, allowed, T):
     return [v_i / (mpmath.fsum(v) or 1) for v_i in v]
 
 
+def ends_of_the_interval(high, low, error):
+    middle = mpmath.mpf(high) + mpmath.mpf(low)
+    return [middle - mpmath.mpf(error), middle + mpmath.mpf(error)]
+
+
 SECOND_SOURCE = {
+    "rounding-code": ends_of_the_interval,
     "logsoftmax-code": log_softmax_along,
     "stable-code": softmax_of_allowed,
     "formats-round": bfloat16_by_nint,
