@@ -2,8 +2,10 @@
 
 import base64
 import contextlib
+import html
 import itertools
 import math
+import re
 
 import mpmath
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from softmax_ref import cross_entropy, cross_entropy_gradient, softmax
 from softmax_ref.formats import FORMATS
+from tests.site.conftest import HTML
 from tests.site.test_site import CHECK, THEMES, WIDTHS, opened
 
 PAGE = "book/playground.html"
@@ -349,6 +352,35 @@ def test_the_address_follows_the_reader_and_back(browser, bases):
         assert page.get_by_label("Temperature T", exact=True).input_value() == "100"
         page.go_back()
         assert page.get_by_label("Logit of class 2", exact=True).input_value() == "-7.25"
+
+
+LINK = re.compile(r'href="[./]*playground\.html(#[^"]+)"')
+SHOWS = """([label, value]) => [...document.querySelectorAll('input[type=number]')].some(
+  input => input.ariaLabel === label && Number(input.value) === value)"""
+
+
+def links_of_the_chapters():
+    """Return each chapter's links to a situation, as (page, fragment)."""
+    pages = sorted((HTML / "book").rglob("*.html"))
+    found = [
+        (page.stem, html.unescape(f)) for page in pages for f in LINK.findall(page.read_text())
+    ]
+    return [link for link in found if link[0] != "playground"]
+
+
+def test_chapters_link_to_situations_that_exist(browser, bases):
+    """Each link from a chapter sets the controls as it says, and the page has nothing to object."""
+    links = links_of_the_chapters()
+    assert {"overflow", "underflow", "stable", "jacobian"} <= {page for page, _ in links}
+    with opened(browser, f"{bases['file']}/{PAGE}") as (page, faults):
+        for chapter, fragment in links:
+            page.evaluate("fragment => { location.hash = fragment; }", fragment)
+            logits = re.search(r"x=([^&]+)", fragment)[1].split(",")
+            for i, logit in enumerate(logits, start=1):
+                page.wait_for_function(SHOWS, arg=[f"Logit of class {i}", float(logit)])
+            assert page.inner_text(".pg-note") == "", (chapter, fragment)
+            assert f"format={page.get_by_label('Format').input_value()}&" in fragment
+    assert faults == []
 
 
 def test_an_ordinary_fragment_is_not_a_state(browser, bases):
