@@ -56,6 +56,7 @@ from . import (  # noqa: F401  (each registers its exercises)
     log_sum_exp,
     overflow,
     properties,
+    sigmoids,
     stable,
     underflow,
 )

@@ -254,10 +254,27 @@ def ends_of_the_interval(high, low, error):
     return [middle - mpmath.mpf(error), middle + mpmath.mpf(error)]
 
 
+def one_true_label(x):
+    """Add, label by label, the sigmoid of one times what is left to the others."""
+
+    def sigmoid(v):
+        return 1 / (1 + mpmath.exp(-mpmath.mpf(float(v))))
+
+    return [
+        mpmath.fsum(
+            sigmoid(row[i])
+            * mpmath.fprod(1 - sigmoid(v) for j, v in enumerate(row.tolist()) if j != i)
+            for i in range(len(row))
+        )
+        for row in x
+    ]
+
+
 SECOND_SOURCE = {
     "rounding-code": ends_of_the_interval,
     "logsoftmax-code": log_softmax_along,
     "stable-code": softmax_of_allowed,
+    "sigmoids-exactly-one": one_true_label,
     "formats-round": bfloat16_by_nint,
     "gradient-batch": gradient_of_weighted_mean,
     "properties-inverse": centred_logs,
