@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 HTML := _build/html/index.html
+# What the package's own tests must cover, to the share that pyproject.toml names.
+PACKAGE := softmax_ref tests/softmax_ref
 
 .DEFAULT_GOAL := help
 .PHONY: help book test site-test notebooks lint serve clean
@@ -22,8 +24,9 @@ book: $(READY) ## run the quick experiments, build the HTML, print where to open
 		|| { rm -rf _build/.doctrees; exit 1; } # or the next build would forget the warnings
 	@echo "The book: file://$(CURDIR)/$(HTML)"
 
-test: $(READY) ## pytest (unit, property, doctest, claim, hygiene) and nbval on every notebook
-	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-current-env
+test: $(READY) ## pytest (unit, property, doctest, claim, hygiene, coverage) and nbval on every notebook
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PACKAGE) --cov
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PACKAGE:%=--deselect=%) --nbval --nbval-current-env
 
 site-test: $(READY) ## open the built book in Chromium: offline, both widths, both themes
 	$(BIN)/python -m pytest -n 2 tests/site

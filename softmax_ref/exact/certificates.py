@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errorfree import Array
-from .rounding import Decision
 from .rows import STAGES
 
 
@@ -92,10 +91,6 @@ class Recorder:
             self.anchor[index] = anchor
             self.low[index] = np.nextafter(low, -np.inf)
             self.high[index] = np.nextafter(high, np.inf)
-
-    def write_decision(self, index: Any, stage: int, decision: Decision, which: Any) -> None:
-        """Record the enclosures of a rounding test."""
-        self.write(index, stage, decision.anchor[which], decision.low[which], decision.high[which])
 
     def certificate(self, restore: Callable[[Any], Any]) -> Certificate:
         """What was recorded; `restore` gives an array the shape of the result."""

@@ -164,7 +164,9 @@ def test_rounding_by_integers(name):
     values = (2.0**-60 if wide else fmt.smallest_subnormal) * np.arange(0.5, 40, 0.5)
     steps = [] if wide else [-0.5, 0.25, 0.5, 0.75]
     edge = [fmt.max + step * fmt.ulp(fmt.max) for step in steps]
-    for value in [*values, *edge]:
+    vanishing = [] if wide else [fmt.smallest_subnormal / 64]
+    assert multiprecision.nearest_exact(mpmath.mpf(0), fmt) == 0
+    for value in [*values, *edge, *vanishing]:
         expected = float(np.asarray(fmt.round(value), float))
         for sign in (1, -1):
             found = multiprecision.nearest_exact(mpmath.mpf(sign * value), fmt)
@@ -179,3 +181,13 @@ def test_the_second_stage_handles_what_it_should():
         value, certificate = exact.log_softmax(np.array(x), certificate=True)
         assert certificate.counts()["multiprecision"] == 0
     assert value[1] == -1024 + 2.0**-43
+
+
+def test_the_last_stage_beyond_the_largest_number():
+    """The enclosure of a value that overflows is anchored at the largest finite number."""
+    largest = np.finfo(float).max
+    row = multiprecision.Row(np.array([largest, -largest]))
+    found = multiprecision.log_softmax_entry(row, -largest, FORMATS["float64"])
+    anchor, low, high = found.offsets()
+    assert (found.value, anchor) == (-np.inf, -largest)
+    assert low <= -largest <= high
