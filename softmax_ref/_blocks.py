@@ -10,8 +10,10 @@ The block decides only what is in cache when; the results do not depend on threa
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,11 @@ import numpy as np
 #: Bytes in a block. The chain holds two such arrays at a time, three at most: they stay in a core's
 #: share of the cache, and a block is long enough to pay for the calls that it takes.
 BLOCK = 2**21
+
+#: Entries in NumPy's buffer. In x − m, with one m a row, NumPy copies m into its buffer for each
+#: entry of x as soon as the buffer has room for two rows, and takes twice the time. With this size
+#: it does so only for rows of at most half as many entries, for which it pays.
+BUFFER = 512
 
 _threads = 1
 
@@ -71,16 +78,24 @@ def block_length(x: Any) -> int:
 
 
 def pieces(x: Any) -> Iterator[slice]:
-    """Slices of the last axis, each of at most a block.
+    """Slices of the last axis, each of at most a block, the last one first.
+
+    The search for the maximum has just gone through the row and left its end in cache.
 
     Examples
     --------
     >>> import numpy as np
     >>> list(pieces(np.zeros((1, 300_000))))
-    [slice(0, 262144, None), slice(262144, 524288, None)]
+    [slice(262144, 524288, None), slice(0, 262144, None)]
     """
     step = block_length(x)
-    return (slice(start, start + step) for start in range(0, x.shape[-1], step))
+    return (slice(start, start + step) for start in reversed(range(0, x.shape[-1], step)))
+
+
+@cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads that wait for work; a forked process has not its parent's and needs its own."""
+    return ThreadPoolExecutor(threads)
 
 
 def by_rows(fill: Callable[..., None], out: Any, x: Any, *others: Any) -> Any:
@@ -104,17 +119,24 @@ def by_rows(fill: Callable[..., None], out: Any, x: Any, *others: Any) -> Any:
     flat = [a.reshape(count, *a.shape[batch:]) for a in (out, x, *others)]
     step = max(1, block_length(x) // max(n, 1))
 
-    def fill_block(start: int) -> None:
-        with np.errstate(all="ignore"):  # each function's docstring says what the edges give
-            fill(*(a[start : start + step] for a in flat))
-
     starts = range(0, count, step)
-    if _threads == 1 or len(starts) == 1 or not isinstance(x, np.ndarray):
-        for start in starts:
-            fill_block(start)
-    else:
-        with ThreadPoolExecutor(_threads) as pool:
-            list(pool.map(fill_block, starts))  # list() raises here what a thread has raised
+    waiting = iter(starts)
+
+    def fill_blocks() -> None:
+        """Fill blocks until none is left: one task a thread, as each wakes a thread."""
+        with np.errstate(all="ignore"):  # each function's docstring says what the edges give
+            np.setbufsize(BUFFER)  # until errstate ends
+            for start in waiting:
+                fill(*(a[start : start + step] for a in flat))
+
+    extra = min(_threads, len(starts)) - 1 if isinstance(x, np.ndarray) else 0
+    tasks = [_pool(_threads, os.getpid()).submit(fill_blocks) for _ in range(extra)]
+    try:
+        fill_blocks()
+    finally:
+        for task in tasks:
+            if not task.cancel():  # one that has not begun would find no block left
+                task.result()  # raises here what a thread has raised
     return out
 
 
