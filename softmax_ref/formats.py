@@ -68,7 +68,8 @@ class Format:
         _, e = np.frexp(x)  # |x| = f · 2^e, f in [1/2, 1)
         unit = np.maximum(e - 1, self.min_exponent) - (self.precision - 1)
         # Both scalings are by powers of two and exact: rint is the only rounding, to even on ties.
-        y = np.ldexp(np.rint(np.ldexp(x, -unit)), unit)
+        with np.errstate(over="ignore"):  # beyond float64 is too large for any narrower format
+            y = np.ldexp(np.rint(np.ldexp(x, -unit)), unit)
         too_large = np.copysign(np.inf if self.has_infinity else np.nan, x)
         result: NDArray[np.float64] = np.where(np.abs(y) > self.max, too_large, y)
         return result

@@ -56,6 +56,18 @@ def test_the_boundary_of_overflow(name):
     assert np.signbit(f.round(-1e-300))
 
 
+@pytest.mark.parametrize("name", ["float32", *SMALL])
+def test_the_largest_float64_is_too_large_and_nothing_warns(name):
+    """Rounding it to a few digits goes beyond float64; a warning would fail the test."""
+    f = FORMATS[name]
+    largest = FORMATS["float64"].max
+    beyond = np.inf if f.has_infinity else np.nan
+    np.testing.assert_equal(f.round(np.array([largest, 1.0])).astype(float), [beyond, 1])
+    np.testing.assert_equal(float(f.round(-largest)), -beyond)
+    assert f.next_up(largest) == np.inf
+    assert f.next_down(largest) == f.max
+
+
 @pytest.mark.parametrize("name", ["float32", "float16", "bfloat16", "float8_e5m2"])
 def test_random_numbers_against_mpfr(name):
     f = FORMATS[name]
