@@ -500,8 +500,14 @@ def _nvidia_smi(fields: Sequence[str]) -> dict[str, str] | None:
 # --- keeping ----------------------------------------------------------------------------------
 
 
-def write(path: Path, series: Mapping[str, Timings], **about: object) -> None:
-    """Write samples and the machine they were taken on to a JSON file.
+def described(**about: object) -> dict[str, object]:
+    """Return what is to be known of samples taken now: when, on what machine, and `about`."""
+    taken = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"schema": SCHEMA, "taken": taken, "machine": machine(), "about": about}
+
+
+def write(path: Path, series: Mapping[str, Timings], description: Mapping[str, object]) -> None:
+    """Write samples to a JSON file.
 
     Parameters
     ----------
@@ -509,24 +515,18 @@ def write(path: Path, series: Mapping[str, Timings], **about: object) -> None:
         The file; it appears whole or not at all.
     series : mapping of str to Timings
         Measurements by name.
-    about : JSON values
-        What else is to be kept, such as sizes and formats.
+    description : mapping
+        As `described` gives it.
     """
-    content = {
-        "schema": SCHEMA,
-        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "about": about,
-        "series": {name: asdict(timings) for name, timings in series.items()},
-    }
     path = Path(path)
     partial = path.with_name(f".partial-{path.name}")
+    content = {**description, "series": {name: asdict(one) for name, one in series.items()}}
     partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
     partial.replace(path)
 
 
 def read(path: Path) -> tuple[dict[str, Timings], dict[str, object]]:
-    """Return the measurements of a file and all else that it says.
+    """Return the measurements of a file and their description.
 
     Raises
     ------
@@ -590,7 +590,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     series = check(options.device)
     print(*report(series), sep="\n")
     if options.out:
-        write(options.out, series, device=options.device)
+        write(options.out, series, described(device=options.device))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments import timing
 from experiments.suite.conclusions import Conclusions, run_folder
-from experiments.suite.errors import unknown
+from experiments.suite.errors import UserError, unknown
 from experiments.suite.parameters import check_ranges, convert
 
 __all__ = ["Conclusions", "check_parameters", "keep_measurements", "timed"]
@@ -65,28 +65,51 @@ def keep_measurements(measurements: pd.DataFrame) -> None:
 
 
 def timed(
-    take: Callable[[], dict[str, timing.Timings]], **about: object
-) -> dict[str, timing.Timings]:
-    """Take times and keep every sample in the run folder; or, in a replay, read them again.
+    take: Callable[[], tuple[dict[str, timing.Timings], dict[str, object]]], file: str = ""
+) -> tuple[dict[str, timing.Timings], dict[str, object]]:
+    """Take times and keep every sample in the run folder; or read samples that were taken before.
 
-    The conclusions of a recorded run are derived again in this way: the notebook runs with the
-    samples of then, and must reach the verdicts of then.
+    The conclusions of a recorded run are derived again in this way: in a replay the notebook runs
+    with the samples of then, and must reach the verdicts of then.
 
     Parameters
     ----------
     take : callable
-        Measures; returns measurements by name.  Not called in a replay.
-    about : JSON values
-        What else is to be kept with the samples, such as sizes and formats.
+        Measures; returns measurements by name, and what else is to be kept with them, such as
+        sizes and formats.  Not called where there are samples already.
+    file : str
+        A file of samples that were taken on another machine; none if empty.
 
     Returns
     -------
     dict of str to experiments.timing.Timings
         What was measured, now or then.
+    dict of str to JSON values
+        When and on what machine, and under ``about`` what `take` had to say.
+
+    Raises
+    ------
+    UserError
+        If the file is not one of samples.
     """
     if replay := os.environ.get(REPLAY):
-        return timing.read(Path(replay) / SAMPLES)[0]
-    series = take()
+        return timing.read(Path(replay) / SAMPLES)
+    if file:
+        series, description = _read(file)
+    else:
+        series, about = take()
+        description = timing.described(**about)
     if folder := run_folder():
-        timing.write(folder / SAMPLES, series, **about)
-    return series
+        timing.write(folder / SAMPLES, series, description)
+    return series, description
+
+
+def _read(file: str) -> tuple[dict[str, timing.Timings], dict[str, object]]:
+    try:
+        return timing.read(Path(file))
+    except OSError as error:
+        raise UserError(f"Cannot read samples from {file}: {error.strerror.lower()}.") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise UserError(
+            f"{file} holds no samples: give a file that python -m experiments.devices has written."
+        ) from None

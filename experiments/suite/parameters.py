@@ -25,6 +25,8 @@ LearningRate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
 BlockSize = Annotated[int, Field(ge=256, le=1_048_576)]
 ElementCount = Annotated[int, Field(ge=1_024, le=268_435_456)]
 Seconds = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
+Switch = bool
+SampleFile = Annotated[str, Field(max_length=1_000)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
@@ -55,6 +57,8 @@ def describe(kind: object) -> str:
     schema = TypeAdapter(kind).json_schema()
     if "enum" in schema:
         return either(schema["enum"])
+    if words := {"boolean": "true or false", "string": "a path"}.get(schema["type"]):
+        return words
     noun = {"integer": "an integer", "number": "a number"}[schema["type"]]
     if "exclusiveMinimum" in schema:
         return f"{noun} above {schema['exclusiveMinimum']:g} and up to {schema['maximum']:g}"

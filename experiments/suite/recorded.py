@@ -1,20 +1,24 @@
 """Record a run: keep it in the repository, in small form, under the machine it ran on."""
 
+import json
 import re
 import shutil
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from experiments import timing
 from experiments.suite import conclusions, records
 from experiments.suite.errors import UserError
+from experiments.suite.notebook import SAMPLES
 from experiments.suite.run import PROVENANCE
 from experiments.suite.storage import FolderStore, Store, open_store
 
 REQUIRED = ("measurements.csv", conclusions.FILE, PROVENANCE)
-OPTIONAL = ("samples.json",)
+OPTIONAL = (SAMPLES,)
 LIMIT = 10 * 2**20  # bytes of all recorded runs together
 
 Hash = Field(pattern="^[0-9a-f]{64}$")
@@ -134,14 +138,14 @@ def record(run: records.Record, machine: str | None = None) -> Path:
     place, _, name = run.location.rpartition("/")
     store = open_store(place or ".")
     check(store, name)
-    machine = machine or machine_name(run.provenance["machine"])
+    files = {file: store.read(name, file) for file in REQUIRED}
+    files |= {file: store.read(name, file) for file in OPTIONAL if _has(store, name, file)}
+    machine = machine or machine_name(_computed_on(run, files))
     if slug(machine) != machine:
         raise UserError(
             f"A machine cannot be named {machine!r}: use small letters, digits and hyphens, "
             f"such as {slug(machine) or 'my-machine'!r}."
         )
-    files = {file: store.read(name, file) for file in REQUIRED}
-    files |= {file: store.read(name, file) for file in OPTIONAL if _has(store, name, file)}
     old = [
         other
         for other in records.recorded()
@@ -150,6 +154,25 @@ def record(run: records.Record, machine: str | None = None) -> Path:
     ]
     _check_size(sum(len(text.encode()) for text in files.values()), old)
     return _write(files, machine, name, old)
+
+
+def _computed_on(run: records.Record, files: Mapping[str, str]) -> dict[str, object]:
+    """Return the machine that took the samples, which may be another one than the run's."""
+    if samples := files.get(SAMPLES):
+        return json.loads(samples)["machine"]
+    return run.provenance["machine"]
+
+
+def with_a_gpu(experiment: str) -> list[tuple[records.Record, dict[str, object]]]:
+    """Return the recorded runs of an experiment whose samples a GPU took, with its description."""
+    found = []
+    for record in records.recorded():
+        samples = records.RECORDED / record.label / SAMPLES
+        if record.experiment == experiment and samples.exists():
+            description = timing.read(samples)[1]
+            if "cuda" in description["about"]["devices"]:
+                found.append((record, description))
+    return found
 
 
 def machine_name(machine: dict[str, object]) -> str:

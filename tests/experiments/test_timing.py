@@ -252,6 +252,26 @@ def test_each_work_may_have_its_own_clock():
     assert timings.clocks == {"device": "wall clock", "asking": "wall clock, not synchronised"}
 
 
+def test_events_time_the_device_and_not_the_asking(monkeypatch):
+    """CUDA events, imitated: an event is recorded when the device comes to it."""
+    device = Device()
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            self.at = max(device.now, device.idle_from)
+
+        def elapsed_time(self, later):
+            assert device.now >= later.at, "it was not waited for"
+            return (later.at - self.at) / 1e6
+
+    monkeypatch.setattr("torch.cuda.Event", Event)
+    monkeypatch.setattr("torch.cuda.synchronize", device.synchronise)
+    assert timing.clock_for("cuda").seconds(device.work, 5) == pytest.approx(5.01e-3)
+
+
 @pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="there is no GPU")
 def test_the_control_on_a_gpu_sees_less_than_events_do():
     series = timing.check("cuda", 2**28)
@@ -283,7 +303,7 @@ def test_eviction_touches_every_byte():
 def test_samples_and_machine_survive_the_file(tmp_path):
     world = World()
     before = {"series": measure({"w": world.work(1e-3)}, clock=world.clock(), **QUIET)}
-    timing.write(tmp_path / "t.json", before, sizes=[1, 2])
+    timing.write(tmp_path / "t.json", before, timing.described(sizes=[1, 2]))
     after, rest = timing.read(tmp_path / "t.json")
     assert after == before
     assert rest["about"] == {"sizes": [1, 2]}
