@@ -84,8 +84,12 @@ class _Problem:
             return self.rows.reduced(self.rows.xp.sum(losses) / self.denominator())
 
     def denominator(self) -> Any:
-        """What the sum over the rows is divided by."""
-        return self.rows.xp.sum(self.row_weight()) if self.reduction == "mean" else 1
+        """What the sum over the rows is divided by; a mean with weights that sum to 0 is nan."""
+        if self.reduction != "mean":
+            return 1
+        xp = self.rows.xp
+        total = xp.sum(self.row_weight())
+        return xp.where(total == 0, xp.nan, total)
 
 
 def _problem(
@@ -160,14 +164,16 @@ def _row_losses(problem: _Problem, logits: Any, target: Any) -> Any:
 
 
 def _row_nll(problem: _Problem, log_p: Any, target: Any) -> Any:
-    """−Σ c log p for each row."""
+    """−Σ c log p for each row; c = 0 contributes 0 even where the log-probability is −inf."""
     xp = problem.rows.xp
     if problem.hard and problem.smoothing == 0:
         loss = -xp.take_along_axis(log_p, target[..., None], axis=-1)[..., 0]
-        return loss if problem.weight is None else loss * problem.class_weight(target)
+        if problem.weight is None:
+            return loss
+        weight = problem.class_weight(target)
+        return weight * xp.where(weight == 0, 0.0, loss)
     c = problem.coefficients(log_p, target)
-    # A class that does not count contributes 0 even where its log-probability is −inf.
-    return -xp.sum(c * xp.where(c == 0, 0.0, log_p), axis=-1)
+    return 0 - xp.sum(c * xp.where(c == 0, 0.0, log_p), axis=-1)
 
 
 def _row_gradients(problem: _Problem, logits: Any, target: Any) -> Any:
@@ -218,8 +224,9 @@ def cross_entropy(
     -------
     array of shape () or, for "none", of the shape of `logits` without `axis`; format of `logits`
         Computed in float32 for float16 and bfloat16, reduced there, and rounded once. The mean over
-        no rows, or over rows that are all ignored, is nan; the sum is 0. A class with coefficient
-        0 contributes 0 even where its logit is −inf; a target class whose logit is −inf gives inf.
+        no rows, or over rows whose weights sum to 0 or that are all ignored, is nan; the sum over
+        none is 0. A class with coefficient 0 contributes 0 even where its logit is −inf, where
+        PyTorch has nan; a target class whose logit is −inf gives inf.
 
     Raises
     ------
@@ -313,7 +320,7 @@ def cross_entropy_gradient(
     Returns
     -------
     array of the shape and format of `logits`
-        0 in the rows that are ignored, whatever their logits.
+        0 in the rows that are ignored, whatever their logits; nan in the others where the mean is.
 
     Raises
     ------
