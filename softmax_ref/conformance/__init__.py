@@ -16,21 +16,26 @@ The truth is :mod:`softmax_ref.exact`, correctly rounded; the edges are :data:`E
 
 from .checker import Counterexample, FamilyResult, Report, check
 from .edges import EDGES, EdgeResult
+from .failures import FAILURES, Failure, Verdict, live_failures
 from .libraries import LIBRARIES, Library, Row, report
 from .thresholds import Thresholds
 from .truth import OPERATIONS
 
 __all__ = [
     "EDGES",
+    "FAILURES",
     "LIBRARIES",
     "OPERATIONS",
     "Counterexample",
     "EdgeResult",
+    "Failure",
     "FamilyResult",
     "Library",
     "Report",
     "Row",
     "Thresholds",
+    "Verdict",
     "check",
+    "live_failures",
     "report",
 ]

@@ -184,6 +184,6 @@ def find(target: str) -> Function:
             raise ValueError(f"there is no {name!r} in {module_name}.")
         found = getattr(found, name)
     if not callable(found):
-        raise ValueError(f"{target} is not callable: it is a value of type {type(found).__name__}.")
+        raise ValueError(f"target {target} cannot be called: its type is {type(found).__name__}.")
     function: Function = found
     return function

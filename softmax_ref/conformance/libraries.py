@@ -250,11 +250,14 @@ def _onnx_reference() -> Functions:
 
 def _onnx_runtime() -> Functions:
     runtime = importlib.import_module("onnxruntime")
-    return _onnx(
-        lambda model: runtime.InferenceSession(
-            model.SerializeToString(), providers=["CPUExecutionProvider"]
-        )
-    )
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # errors only
+
+    def session(model: Any) -> Any:
+        text = model.SerializeToString()
+        return runtime.InferenceSession(text, options, providers=["CPUExecutionProvider"])
+
+    return _onnx(session)
 
 
 #: Those of the table, by name.
