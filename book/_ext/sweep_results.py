@@ -2,6 +2,7 @@
 
 ``{sweep-conclusions} quick`` lists the runs that the sweep asks for, each folded under a line
 that counts its verdicts.  A run that has not been made yet is named as such, never left out.
+``{reproduction} quick`` compares the same runs with those that are recorded in the repository.
 """
 
 import json
@@ -13,11 +14,13 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
-from experiments.suite import catalogue, conclusions, provenance, sweep
+from experiments.suite import catalogue, compare, conclusions, provenance, records, sweep
+from experiments.suite.compare import Comparison, Line
+from experiments.suite.storage import FolderStore
 from tools import notebooks
 
 RUNS = notebooks.ROOT / "runs"
-PAGE = "book/rerun"
+PAGES = ("book/rerun", "book/reproduction")
 
 
 def runs(name: str) -> list[tuple[str, Path]]:
@@ -29,7 +32,8 @@ def runs(name: str) -> list[tuple[str, Path]]:
 
 
 def _title(experiment: catalogue.Experiment, given: dict[str, object]) -> str:
-    return f"{experiment.title}: " + ", ".join(f"{key} = {value}" for key, value in given.items())
+    settings = ", ".join(f"{key} = {value}" for key, value in given.items())
+    return f"{experiment.title}: {settings}" if settings else experiment.title
 
 
 def _folder(experiment: catalogue.Experiment, given: dict[str, object]) -> Path:
@@ -54,11 +58,15 @@ def _block(title: str, folder: Path) -> str:
     found = conclusions.read(folder)
     counts = Counter(item.verdict for item in found)
     verdicts = ", ".join(f"{verdict} {count}" for verdict, count in counts.items())
-    rows = "".join(f"| {i.statement} | {i.verdict} | {i.evidence} |\n" for i in found)
+    rows = "\n".join(_row(i.statement, i.verdict, i.evidence) for i in found)
     return (
         f"````{{dropdown}} {title} ({verdicts})\n{_where(folder)}\n\n"
-        f"| Statement | Verdict | Evidence |\n|---|---|---|\n{rows}````"
+        f"| Statement | Verdict | Evidence |\n|---|---|---|\n{rows}\n````"
     )
+
+
+def _row(*cells: object) -> str:
+    return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _where(folder: Path) -> str:
@@ -71,16 +79,101 @@ def _where(folder: Path) -> str:
     )
 
 
-def outdated_page(app: Sphinx, env: BuildEnvironment, *_: object) -> list[str]:
-    """Have the page read again when a run that it shows was made, or is another one."""
+# --- compared with what is recorded -----------------------------------------------------------
+
+
+class Reproduction(SphinxDirective):
+    """The runs of a sweep that were made here, beside the recorded ones."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return a sum, a table with a row for each run, and each conclusion of each run."""
+        return self.parse_text_to_nodes(reproduction(runs(self.arguments[0])))
+
+
+def reproduction(made: list[tuple[str, Path]]) -> str:
+    """Return in Markdown how runs, each a title and a folder, compare with the recorded ones."""
+    recorded = records.recorded()
+    pairs = {title: _pairs(folder, recorded) for title, folder in made}
+    found = [(title, pair) for title, each in pairs.items() for pair in each]
+    parts = []
+    if found:
+        parts.append(_sum([pair for _, pair in found]))
+        parts.append("\n".join([*_HEAD, *(_summary(title, pair) for title, pair in found)]))
+    parts += [_detail(title, pair) for title, pair in found]
+    for title, folder in made:
+        if not folder.is_dir():
+            parts.append(f"**{title}**: not run on this machine yet; `make book` runs it.")
+        elif not pairs[title]:
+            parts.append(f"**{title}**: no run with these parameters is recorded.")
+    return "\n\n".join(parts)
+
+
+def _pairs(folder: Path, recorded: list[records.Record]) -> list[Comparison]:
+    if not folder.is_dir():
+        return []
+    here = records.load(FolderStore(folder.parent), folder.name)
+    return compare.matches([here], recorded)
+
+
+RESULTS = ("same verdict", "different", compare.UNTESTABLE)
+_HEAD = (
+    "| Run | Same verdict | Different | Not testable here | Intervals |",
+    "|---|---|---|---|---|",
+)
+
+
+def _count(lines: list[Line], result: str) -> int:
+    return sum(line.result == result for line in lines)
+
+
+def _intervals(lines: list[Line]) -> str:
+    """Say how many intervals of measured quantities overlap."""
+    measured = [line for line in lines if line.quantities]
+    overlapping = sum(not line.quantities.endswith("do not overlap") for line in measured)
+    return f"{overlapping} of {len(measured)} overlap" if measured else ""
+
+
+def _sum(found: list[Comparison]) -> str:
+    lines = [line for pair in found for line in pair.lines]
+    counts = ", ".join(f"{result} {_count(lines, result)}" for result in RESULTS)
+    return f"Of {len(lines)} conclusions: {counts}. Intervals: {_intervals(lines) or 'none'}."
+
+
+def _summary(title: str, pair: Comparison) -> str:
+    return _row(title, *(_count(pair.lines, r) for r in RESULTS), _intervals(pair.lines))
+
+
+def _detail(title: str, pair: Comparison) -> str:
+    """Return each conclusion of a run, those first whose verdict is another one."""
+    machine, _, name = pair.there.partition("/")
+    ordered = sorted(pair.lines, key=lambda line: line.result != "different")
+    rows = (_row(i.statement, i.result, i.here, i.there, i.quantities) for i in ordered)
+    return "\n".join(
+        [
+            f"````{{dropdown}} {title}, against {machine}",
+            _where(records.RECORDED / machine / name).replace("Run", "Recorded", 1) + "\n",
+            "| Statement | Result | Here | Recorded | Quantities, here and recorded |",
+            "|---|---|---|---|---|",
+            *rows,
+            "````",
+        ]
+    )
+
+
+def outdated_pages(app: Sphinx, env: BuildEnvironment, *_: object) -> list[str]:
+    """Have the pages read again when a run that they show was made, or is another one."""
     state = [(title, folder.name, folder.is_dir()) for title, folder in runs("quick")]
+    state += [record.label for record in records.recorded()]
     known = getattr(env, "sweep_state", None)
     env.sweep_state = state
-    return [PAGE] if known != state and PAGE in env.found_docs else []
+    return [page for page in PAGES if known != state and page in env.found_docs]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Connect the directive to the build."""
+    """Connect the directives to the build."""
     app.add_directive("sweep-conclusions", SweepConclusions)
-    app.connect("env-get-outdated", outdated_page)
+    app.add_directive("reproduction", Reproduction)
+    app.connect("env-get-outdated", outdated_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -37,6 +38,7 @@ class Experiment:
     title: str
     question: str
     parameters: tuple[Parameter, ...]
+    timed: bool = False  # whether it takes times, and so should run alone
 
     def settings(self, given: Mapping[str, object]) -> dict[str, object]:
         """Return all parameters: those given, checked and converted, and defaults for the rest.
@@ -79,7 +81,9 @@ def experiment(name: str) -> Experiment:
 def read(path: Path) -> Experiment:
     """Read what a notebook says of itself."""
     title, question = _heading(path)
-    return Experiment(path.stem, path, title, question, tuple(_parameters(path)))
+    return Experiment(
+        path.stem, path, title, question, tuple(_parameters(path)), _takes_times(path)
+    )
 
 
 def _heading(path: Path) -> tuple[str, str]:
@@ -89,6 +93,13 @@ def _heading(path: Path) -> tuple[str, str]:
     lines = [line.strip() for line in prose.splitlines() if line.strip()]
     at = next(i for i, line in enumerate(lines) if line.startswith("# "))
     return lines[at].removeprefix("# "), lines[at + 1]
+
+
+def _takes_times(path: Path) -> bool:
+    """Say whether a notebook's code uses `experiments.suite.notebook.timed`."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return re.search(r"\btimed\(", code) is not None
 
 
 def _parameters(path: Path) -> list[Parameter]:

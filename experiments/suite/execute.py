@@ -4,7 +4,7 @@ Each run is a process of its own, here and there.  Here as many threads as there
 each wait for one such process; on a cluster each worker process runs one at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol
@@ -48,6 +48,7 @@ def here(
 ) -> list[Outcome]:
     """Execute jobs on this machine, so many at a time; a failed run does not stop the others.
 
+    Those that take times come last, each alone: beside another run they would measure it, too.
     An error that would meet the others too, such as a full disk, ends them all, as Ctrl-C does.
     """
     stop = Stop()
@@ -60,15 +61,26 @@ def here(
         watcher.end(job, outcome)
         return outcome
 
+    alone = [job for job in jobs if job.experiment.timed]
+    together = [job for job in jobs if not job.experiment.timed]
+    done = _at_once(execute, together, workers, stop) | _at_once(execute, alone, 1, stop)
+    return [done[id(job)] for job in jobs if id(job) in done]
+
+
+def _at_once(
+    execute: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int, stop: Stop
+) -> dict[int, Outcome]:
+    """Execute jobs, so many at a time; return the outcome of each by the job's identity."""
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(execute, job) for job in jobs]
+        futures = {id(job): pool.submit(execute, job) for job in jobs}
         try:
-            wait(futures, return_when="FIRST_EXCEPTION")
-            return [future.result() for future in futures if future.done()]
-        finally:
-            for future in futures:
+            wait(futures.values(), return_when="FIRST_EXCEPTION")
+            return {job: future.result() for job, future in futures.items() if future.done()}
+        except BaseException:
+            for future in futures.values():
                 future.cancel()
             stop.ask()
+            raise
 
 
 def on_cluster(

@@ -82,3 +82,8 @@ def test_a_grid_is_the_product_of_its_lists():
     entry = sweep.Entry(experiment="x", parameters={"a": 0}, grid={"b": [1, 2], "c": [3, 4]})
     points = [(p["a"], p["b"], p["c"]) for p in entry.points()]
     assert points == [(0, 1, 3), (0, 1, 4), (0, 2, 3), (0, 2, 4)]
+
+
+def test_experiments_that_take_times_are_known():
+    timed = {name for name, found in catalogue.experiments().items() if found.timed}
+    assert timed == {"passes", "device_timings"}

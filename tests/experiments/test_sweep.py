@@ -117,6 +117,19 @@ def test_what_comes_to_the_same_is_run_once(place, capsys):
     assert executed(place) == [3]
 
 
+def test_what_takes_times_runs_last_and_alone(place, capsys):
+    write_notebook(place / "times.ipynb", "timed(lambda: ({}, {}))")
+    path = place / "both.yml"
+    grid = "grid: {n: [2, 3, 4]}"
+    path.write_text(f"runs: [{{experiment: times, {grid}}}, {{experiment: tiny, {grid}}}]")
+    assert cli.main(["sweep", str(path), "--workers", "3", "--out", str(place / "runs")]) == 0
+    words = [line.split(" in ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert {word.split()[0] for word in words[:6]} == {"tiny"}
+    assert words[6:] == [
+        f"times n={n}: {state}" for n in (2, 3, 4) for state in ("started", "done")
+    ]
+
+
 @pytest.mark.parametrize("kind", ["folder", "memory"])
 def test_again_repeats_a_run_and_replaces_it(place, kind, capsys):
     out = str(place / "runs") if kind == "folder" else f"memory://{place.name}"
