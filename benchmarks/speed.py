@@ -1,8 +1,13 @@
 """Ratios of time: this package against SciPy, PyTorch and the plain NumPy formula.
 
-One thread each (``OMP_NUM_THREADS=1``), all in one run, taken in turns: every round times each
-competitor once, and a ratio is taken within the round, so that a disturbance of the machine meets
-both sides. What is printed is the median of those ratios and their quartiles.
+One thread each (``OMP_NUM_THREADS=1``), all in one run, in turns. A turn is a call that does not
+count and then calls for at least 20 ms, of which the median counts. A ratio is taken between two
+turns of one round, so that a disturbance of the machine meets both sides. What is printed is the
+median of those ratios and their quartiles.
+
+Each competitor runs in a new process for each array, as in a program that uses only the one and
+works on such arrays. With ``--one-process`` they all share one, and with it the memory that others
+have freed.
 
 Run ``OMP_NUM_THREADS=1 python -m benchmarks.speed``.
 """
@@ -10,78 +15,139 @@ Run ``OMP_NUM_THREADS=1 python -m benchmarks.speed``.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import importlib.metadata
+import multiprocessing
 import os
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy
-import scipy.special
-import torch
-
-import softmax_ref as sr
 
 SHAPES = ((1024, 1000), (4096, 4096), (64, 128_256), (1, 4_194_304))
+COMPETITORS = ("ours", "SciPy", "torch", "NumPy formula", "ours, 2 threads", "copy")
 
 
-def plain_softmax(x: np.ndarray) -> np.ndarray:
+def plain_softmax(x: np.ndarray) -> Any:
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def plain_log_softmax(x: np.ndarray) -> np.ndarray:
+def plain_log_softmax(x: np.ndarray) -> Any:
     d = x - x.max(axis=-1, keepdims=True)
     return d - np.log(np.exp(d).sum(axis=-1, keepdims=True))
 
 
-def plain_logsumexp(x: np.ndarray) -> np.ndarray:
+def plain_logsumexp(x: np.ndarray) -> Any:
     m = x.max(axis=-1, keepdims=True)
     return m[..., 0] + np.log(np.exp(x - m).sum(axis=-1))
 
 
-def competitors(name: str, x: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """What is timed for one function and one array."""
-    tensor = torch.from_numpy(x)
-    plain = {
-        "softmax": plain_softmax,
-        "log_softmax": plain_log_softmax,
-        "logsumexp": plain_logsumexp,
-    }
-    ours = getattr(sr, name)
-
-    def with_two_threads() -> Any:
-        sr.set_num_threads(2)
-        try:
-            return ours(x)
-        finally:
-            sr.set_num_threads(1)
-
-    return {
-        "ours": lambda: ours(x),
-        "SciPy": lambda: getattr(scipy.special, name)(x, axis=-1),
-        "torch": lambda: getattr(torch, name)(tensor, -1),
-        "NumPy formula": lambda: plain[name](x),
-        "ours, 2 threads": with_two_threads,
-        "copy": lambda: x.copy(),
-    }
+PLAIN = {"softmax": plain_softmax, "log_softmax": plain_log_softmax, "logsumexp": plain_logsumexp}
 
 
-def measure(functions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of each function in each round, after one round that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
-    names = list(functions)
-    for r in range(rounds + 1):
-        turn = r % len(names)  # each comes after each other one in turn, in the same state of cache
-        for name in names[turn:] + names[:turn]:
-            start = time.perf_counter()
-            functions[name]()
-            if r:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: np.array(values) for name, values in seconds.items()}
+def function_of(competitor: str, name: str) -> Callable[[np.ndarray], Any]:
+    """The function of an array that is timed; only the competitor's own library is imported."""
+    if competitor == "copy":
+        return np.copy
+    if competitor == "NumPy formula":
+        return PLAIN[name]
+    if competitor == "SciPy":
+        import scipy.special
+
+        return partial(getattr(scipy.special, name), axis=-1)
+    if competitor == "torch":
+        import torch
+
+        torch.set_num_threads(1)
+        function = getattr(torch, name)
+        return lambda x: function(torch.from_numpy(x), -1)
+    import softmax_ref
+
+    def ours(x: np.ndarray) -> Any:
+        softmax_ref.set_num_threads(2 if "2 threads" in competitor else 1)
+        return getattr(softmax_ref, name)(x)
+
+    return ours
+
+
+def turn(call: Callable[[], Any], at_least: float = 0.02) -> float:
+    """Median seconds of a call, over calls that take at least so long together."""
+    call()
+    seconds: list[float] = []
+    while sum(seconds) < at_least:
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+class Here:
+    """A competitor in this process, with the array that it works on."""
+
+    def __init__(self, competitor: str, shape: tuple[int, int], dtype: str) -> None:
+        self.competitor = competitor
+        self.x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+
+    def turn(self, name: str) -> tuple[float, float]:
+        """Seconds of a call, and processor time of the whole turn."""
+        start = time.process_time()
+        seconds = turn(partial(function_of(self.competitor, name), self.x))
+        return seconds, time.process_time() - start
+
+
+class Elsewhere:
+    """The same in a process of its own, which ends with this object."""
+
+    def __init__(self, *description: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, far_end = context.Pipe()
+        context.Process(target=serve, args=(far_end, *description), daemon=True).start()
+        self.pipe.recv()
+
+    def turn(self, name: str) -> Any:
+        self.pipe.send(name)
+        return self.pipe.recv()
+
+
+def serve(pipe: Connection, *description: Any) -> None:
+    """Take a turn for each name that comes, until the other end is closed."""
+    here = Here(*description)
+    pipe.send("ready")
+    with contextlib.suppress(EOFError):
+        while True:
+            pipe.send(here.turn(pipe.recv()))
+
+
+def busy() -> float:
+    """Processor time that all processes of the machine have used, in seconds (Linux)."""
+    user, nice, system, _idle, _wait, *interrupts = Path("/proc/stat").read_text().split()[1:8]
+    return sum(map(int, (user, nice, system, *interrupts))) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(
+    competitors: dict[str, Here | Elsewhere], name: str, seconds: float
+) -> tuple[dict[str, np.ndarray], float]:
+    """Seconds of each competitor in each round, and the cores that other processes kept busy.
+
+    For about so long, at least five rounds.
+    """
+    order = list(competitors)
+    rounds: list[dict[str, tuple[float, float]]] = []
+    start, busy_before = time.perf_counter(), busy()
+    while len(rounds) < 5 or time.perf_counter() < start + seconds:
+        first = len(rounds) % len(order)
+        turns = order[first:] + order[:first]
+        rounds.append({who: competitors[who].turn(name) for who in turns})
+    own = sum(cpu for r in rounds for _, cpu in r.values())
+    others = (busy() - busy_before - own) / (time.perf_counter() - start)
+    return {who: np.array([r[who][0] for r in rounds]) for who in order}, others
 
 
 def ratio(a: np.ndarray, b: np.ndarray) -> str:
@@ -90,47 +156,58 @@ def ratio(a: np.ndarray, b: np.ndarray) -> str:
     return f"{middle:.2f} ({low:.2f}–{high:.2f})"
 
 
+def line(name: str, x: np.ndarray, t: dict[str, np.ndarray], others: float) -> str:
+    """A row of the table; `x` is an array of the shape and the format that were timed."""
+    # A copy reads and writes each entry once; logsumexp only reads.
+    moved = 0.5 if name == "logsumexp" else 1.0
+    cells = [
+        name,
+        str(x.shape),
+        str(x.dtype),
+        *(ratio(t[who], t["ours"]) for who in ("SciPy", "torch", "NumPy formula")),
+        ratio(t["ours"], t["ours, 2 threads"]) if len(x) > 1 else "one row",
+        f"{1e3 * np.median(t['ours']):.2f}",
+        f"{1e9 * np.median(t['ours']) / x.size:.2f}",
+        f"{moved * np.median(t['copy'] / t['ours']):.0%}",
+        f"{max(others, 0):.0%}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
 def cpu() -> str:
     """The processor's name, as far as the system tells it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
+    for entry in Path("/proc/cpuinfo").read_text().splitlines():
+        if entry.startswith("model name"):
+            return entry.split(":")[1].strip()
     return platform.processor()
 
 
 def main() -> None:
     """Print the conditions and the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=6.0, help="for each line of the table")
-    parser.add_argument("--functions", nargs="+", default=["softmax", "log_softmax", "logsumexp"])
+    parser.add_argument("--seconds", type=float, default=4.0, help="for each line of the table")
+    parser.add_argument("--functions", nargs="+", default=list(PLAIN), choices=list(PLAIN))
+    parser.add_argument("--rows", nargs="+", type=int, help="only the shapes with so many rows")
+    parser.add_argument("--one-process", action="store_true", help="all competitors in one process")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    print(f"{datetime.date.today()}, {cpu()}, {os.cpu_count()} logical CPUs;")
-    print(f"Python {platform.python_version()}, NumPy {np.__version__},")
-    print(f"SciPy {scipy.__version__}, torch {torch.__version__}; one thread each but for the last")
-    print("column but one. Times of the others over ours: above 1, ours is faster.\n")
-    print(
-        "| function | shape | format | SciPy | torch | NumPy formula | gain of 2 threads |", end=""
-    )
-    print(" ours, ms | of copy bandwidth |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    rng = np.random.default_rng(0)
+    versions = (f"{p} {importlib.metadata.version(p)}" for p in ("numpy", "scipy", "torch"))
+    print(f"{datetime.date.today()}, {cpu()}, {os.cpu_count()} logical CPUs,")
+    print(f"Python {platform.python_version()}, {', '.join(versions)}; competitors in", end=" ")
+    print("one process." if arguments.one_process else "a new process each.")
+    print("Times of the others over ours: above 1, ours is faster; medians and quartiles.")
+    print("The last column is what other processes kept busy, in percent of a core.\n")
+    print("| function | shape | format | SciPy | torch | NumPy formula |", end=" ")
+    print("gain of 2 threads | ours, ms | ns an entry | of copy bandwidth | others |")
+    print("|---" * 11 + "|")
+    where = Here if arguments.one_process else Elsewhere
     for shape in SHAPES:
-        for dtype in (np.float32, np.float64):
-            x = rng.normal(size=shape).astype(dtype)
+        if arguments.rows and shape[0] not in arguments.rows:
+            continue
+        for dtype in ("float32", "float64"):
+            competitors = {who: where(who, shape, dtype) for who in COMPETITORS}
             for name in arguments.functions:
-                functions = competitors(name, x)
-                once = sum(values[0] for values in measure(functions, 1).values())
-                t = measure(functions, max(5, int(arguments.seconds / once)))
-                # A copy reads and writes each entry once; logsumexp only reads.
-                moved = 0.5 if name == "logsumexp" else 1.0
-                cells = [
-                    *(ratio(t[k], t["ours"]) for k in ("SciPy", "torch", "NumPy formula")),
-                    ratio(t["ours"], t["ours, 2 threads"]),
-                    f"{1e3 * np.median(t['ours']):.2f}",
-                    f"{moved * np.median(t['copy'] / t['ours']):.0%}",
-                ]
-                print(f"| {name} | {shape} | {x.dtype} |", " | ".join(cells), "|", flush=True)
+                t, others = measure(competitors, name, arguments.seconds)
+                print(line(name, np.empty(shape, dtype), t, others), flush=True)
 
 
 if __name__ == "__main__":
