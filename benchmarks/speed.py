@@ -3,7 +3,8 @@
 One thread each (``OMP_NUM_THREADS=1``), all in one run, in turns. A turn is a call that does not
 count and then calls for at least 20 ms, of which the median counts. A ratio is taken between two
 turns of one round, so that a disturbance of the machine meets both sides. What is printed is the
-median of those ratios and their quartiles.
+median of those ratios and their quartiles, from the quietest of three tries: the one in which other
+processes of the machine were least busy.
 
 Each competitor runs in a new process for each array, as in a program that uses only the one and
 works on such arrays. With ``--one-process`` they all share one, and with it the memory that others
@@ -25,6 +26,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +187,8 @@ def cpu() -> str:
 def main() -> None:
     """Print the conditions and the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=4.0, help="for each line of the table")
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each try")
+    parser.add_argument("--tries", type=int, default=3, help="of which the quietest is printed")
     parser.add_argument("--functions", nargs="+", default=list(PLAIN), choices=list(PLAIN))
     parser.add_argument("--rows", nargs="+", type=int, help="only the shapes with so many rows")
     parser.add_argument("--one-process", action="store_true", help="all competitors in one process")
@@ -206,7 +209,10 @@ def main() -> None:
         for dtype in ("float32", "float64"):
             competitors = {who: where(who, shape, dtype) for who in COMPETITORS}
             for name in arguments.functions:
-                t, others = measure(competitors, name, arguments.seconds)
+                tries = [
+                    measure(competitors, name, arguments.seconds) for _ in range(arguments.tries)
+                ]
+                t, others = min(tries, key=itemgetter(1))
                 print(line(name, np.empty(shape, dtype), t, others), flush=True)
 
 
