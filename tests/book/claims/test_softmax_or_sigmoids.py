@@ -434,7 +434,7 @@ def test_extreme_slopes_of_gelu():
 @pytest.mark.claim("prop-sigmoids-slopes")
 def test_slopes_in_pytorch():
     """Autograd has the same slopes at 401 points, and chooses 0 for ReLU at 0."""
-    z = torch.linspace(-5, 5, 401, dtype=torch.float64)
+    z = torch.arange(-200, 201, dtype=torch.float64) / 40
     s, t = torch.sigmoid(z), torch.tanh(z)
     exact = torch.tensor([float(gelu_slope(mpmath.mpf(v))) for v in z.tolist()], dtype=z.dtype)
     for g, slope in [
