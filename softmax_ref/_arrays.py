@@ -140,7 +140,8 @@ def broadcast(value: Any, rows: Rows, name: str) -> Any:
     """`value` broadcast to the shape of the array that came, on its device."""
     xp = rows.xp
     if is_torch_array(rows.data):
-        value = xp.asarray(value, device=rows.data.device)
+        value = value if is_torch_array(value) else xp.asarray(value)
+        value = value.to(rows.data.device)
     elif is_torch_array(value):
         raise TypeError(f"{name} is a PyTorch tensor where the other argument is a NumPy array.")
     try:

@@ -299,8 +299,9 @@ def logsumexp(
     where : array of bool that broadcasts to `x`, optional
         False leaves an entry out, whatever it holds.
     b : array that broadcasts to `x`, optional
-        Weights, of any sign. An entry with weight 0 is left out, whatever it holds. Autograd takes
-        them as constants.
+        Weights, of any sign. An entry with weight 0 is left out, whatever it holds. Autograd
+        follows them, too: the derivative is exp(x)/Σ b exp(x), also at weight 0; it is taken to be
+        0 where `x` is not finite and where the sum is 0.
     return_sign : bool
         Return the logarithm of the absolute value of the sum, and the sign of the sum.
 
@@ -345,9 +346,9 @@ def logsumexp(
     else:
         with np.errstate(all="ignore"):
             b = rows.arrange(broadcast(like(b, data, "b"), rows, "b"))
+            y, sign = _signed_logsumexp(rows, b.detach() if is_torch_array(b) else b, mask)
             if is_torch_array(b):
-                b = b.detach()
-            y, sign = _signed_logsumexp(rows, b, mask)
+                y = y + _change_with_weights(rows, b, mask, y, sign)
     if not return_sign:
         if b is not None and xp.any(sign < 0):
             raise ValueError(
@@ -386,3 +387,19 @@ def _signed_logsumexp(rows: Rows, b: Any, mask: Any) -> tuple[Any, Any]:
     log_rest = xp.where(d > -0.5, xp.log(-xp.expm1(d)), xp.log1p(-xp.exp(d)))
     y = xp.where(equal, xp.where(plus == xp.inf, xp.nan, -xp.inf), large + log_rest)
     return y, sign
+
+
+def _change_with_weights(rows: Rows, b: Any, mask: Any, y: Any, sign: Any) -> Any:
+    """log of Σ b exp(x) over the same sum with b as a constant: 0, with all derivatives in b.
+
+    y and sign are those of that second sum. Where exp(x − y) would overflow, it is held below:
+    0 times infinity would be nan.
+    """
+    xp, y = rows.xp, y[..., None]
+    counts = xp.isfinite(rows.data) & xp.isfinite(y)
+    if mask is not None:
+        counts = counts & mask
+    limit = math.floor(math.log(xp.finfo(b.dtype).max))
+    d = xp.where(counts, xp.where(counts, rows.data, 0.0) - xp.where(counts, y, 0.0), -xp.inf)
+    share = sign[..., None] * xp.exp(xp.clip(d, max=limit))
+    return xp.log1p(xp.sum((b - b.detach()) * share, axis=-1))

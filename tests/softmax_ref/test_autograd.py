@@ -85,6 +85,44 @@ def test_finite_differences_agree_with_autograd_once_and_twice(function):
     assert torch.autograd.gradgradcheck(function, x)
 
 
+SUMS_WEIGHTED = {
+    "positive": torch.tensor([0.5, 2.0, 1.0, 3.0]),
+    "of both signs": torch.tensor([1.0, -0.5, 0.25, 2.0]),
+    "some of them 0": torch.tensor([1.0, 0.0, 0.0, -2.0]),
+    "for each row": torch.tensor([[-1.0, -2.0, 0.0, 0.1], [1, 0, 2, 3], [0.5, 1, -1, 1]]),
+}
+
+
+@pytest.mark.parametrize("weights", SUMS_WEIGHTED.values(), ids=SUMS_WEIGHTED)
+@pytest.mark.parametrize("mask", [None, MASK | MASK[:1]], ids=["all", "masked"])
+def test_the_weights_of_logsumexp_have_derivatives(weights, mask):
+    """With the logits', mixed second ones and those at weight 0 included."""
+
+    def weighted(x, b):
+        return sr.logsumexp(x, b=b, where=mask, return_sign=True)[0]
+
+    arguments = logits().requires_grad_(), weights.double().requires_grad_()
+    assert torch.autograd.gradcheck(weighted, arguments, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(weighted, arguments)
+
+
+def test_the_weights_of_logsumexp_at_the_edges():
+    x = torch.tensor([[1.0, INF, -INF, 2.0], [1.0, float("nan"), 3.0, -INF], [-INF] * 4]).double()
+    b = torch.tensor([1.0, 0.0, 2.0, 3.0]).double().requires_grad_()
+    y = sr.logsumexp(x, b=b)
+    torch.testing.assert_close(y, sr.logsumexp(x, b=b.detach()), rtol=0, atol=0)
+    (g,) = torch.autograd.grad(y.sum(), b)  # Σ exp(x − y) over the finite
+    expected = torch.tensor([[1.0, -INF, -INF, 2.0], [1.0, -INF, 3.0, -INF]]).double()
+    torch.testing.assert_close(g, torch.exp(expected - y[:2, None]).sum(0).detach())
+    sums_to_0 = torch.tensor([1.0, -1.0], requires_grad=True)
+    y, sign = sr.logsumexp(torch.zeros(2), b=sums_to_0, return_sign=True)
+    assert (y, sign) == (-INF, 0)
+    assert torch.autograd.grad(y, sums_to_0)[0].tolist() == [0, 0]
+    tiny = torch.tensor([1e-40], requires_grad=True)  # the derivative is too large for float32
+    (g,) = torch.autograd.grad(sr.logsumexp(torch.zeros(1), b=tiny), tiny)
+    assert 1e38 < g < INF
+
+
 WITH_INFINITE = {
     "softmax": sr.softmax,
     "log_softmax": lambda x: sr.log_softmax(x)[:, 1:3],
