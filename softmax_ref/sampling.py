@@ -67,7 +67,7 @@ def gumbel_max(logits: Any, generator: Any, axis: int = -1) -> Any:
 
     References
     ----------
-    C. J. Maddison, D. Tarlow and T. Minka, "A* sampling", NeurIPS 2014, section 2.
+    C. J. Maddison, D. Tarlow and T. Minka, "A* sampling", NeurIPS 2014.
 
     Examples
     --------
