@@ -169,7 +169,10 @@ def _table(rows: Sequence[Row]) -> list[str]:
             lines.append(f"{row.library}: not installed")
         elif row.found.not_offered:
             lines.append(f"{row.library} {row.op} {row.dtype}: not offered")
-    return lines
+    return [
+        *lines,
+        "The last four columns are the last values that work; - where no limit was found.",
+    ]
 
 
 def _cells(row: Row) -> tuple[str, ...]:

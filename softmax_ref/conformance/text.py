@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: More entries than this are not all written out.
 _MOST = 8
+#: Longer arrays are not written out for machines either.
+_LONGEST = 1000
 
 
 def report(found: Report) -> str:
@@ -217,6 +219,8 @@ def _verdict(found: Report) -> list[str]:
 def as_json(value: Any) -> Any:
     """Plain values for JSON: dataclasses become objects, and what is not finite a string.
 
+    So does an array that is too long to be of use.
+
     Examples
     --------
     >>> as_json({"worst": math.inf, "x": np.array([1.0, math.nan])})
@@ -227,6 +231,8 @@ def as_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: as_json(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
+        if value.size > _LONGEST:
+            return array(value, value.dtype.name)
         wide = value if value.dtype.kind in "iub" else value.astype(np.float64)
         return as_json(wide.tolist())
     if isinstance(value, (list, tuple)):

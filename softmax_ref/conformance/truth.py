@@ -66,9 +66,9 @@ def errors(got: Array, true: Truth, fmt: Format) -> Array:
     >>> errors(np.array([0.5, 0.5 + 2**-10]), true, get_format("float16"))
     array([0., 2.])
     """
-    _, exponent = np.frexp(true.anchor)
-    exponent = np.clip(exponent - 1, fmt.min_exponent, fmt.max_exponent)
     with np.errstate(all="ignore"):  # what is not finite is dealt with below
+        _, exponent = np.frexp(np.clip(true.anchor + true.rest, -fmt.max, fmt.max))
+        exponent = np.maximum(exponent - 1, fmt.min_exponent)
         error = np.abs((got - true.anchor) - true.rest)
         error = error / np.ldexp(1.0, exponent - fmt.precision + 1)
     same = right(got, true.nearest)
