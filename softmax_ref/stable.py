@@ -40,8 +40,8 @@ def _fill_log_softmax(temperature: float, y: Any, x: Any) -> None:
     k, m = _maximum(xp, x)
     sums = []
     for piece in pieces(x):
-        e = xp.exp(_shift(xp, x[:, piece], m, temperature, y[:, piece]))
-        sums.append(_sum_of_others(xp, e, k - piece.start))
+        d = _shift(xp, x[:, piece], m, temperature, y[:, piece])
+        sums.append(_sum_of_others(xp, xp.exp(d), k - piece.start))
     y -= xp.astype(xp.log1p(_sharp(_total(xp, sums))), y.dtype)
 
 
@@ -53,8 +53,7 @@ def _fill_logsumexp(y: Any, x: Any) -> None:
     shift = xp.where(xp.isinf(m), 0, m)
     sums = []
     for piece in pieces(x):
-        e = x[:, piece] - shift
-        sums.append(_sum_of_others(xp, xp.exp(e, out=e), k - piece.start))
+        sums.append(_sum_of_others(xp, _shifted_exp(xp, x[:, piece], shift), k - piece.start))
     y[:] = (_sharp(m) + xp.log1p(_sharp(_total(xp, sums))))[:, 0]
 
 
@@ -70,6 +69,15 @@ def _shift(xp: Any, x: Any, m: Any, temperature: float, out: Any) -> Any:
     if temperature != 1:
         out /= temperature
     return out
+
+
+def _shifted_exp(xp: Any, x: Any, shift: Any) -> Any:
+    """exp(x − shift) with one temporary array.
+
+    It has no name where it is used, so that its memory is free again for the next piece.
+    """
+    e = x - shift
+    return xp.exp(e, out=e)
 
 
 def _sum_of_others(xp: Any, e: Any, k: Any) -> Any:
