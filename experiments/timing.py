@@ -459,7 +459,7 @@ def machine() -> dict[str, object]:
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
-        "cpu": _cpu(),
+        "cpu": cpu() or platform.processor(),
         "threads": os.cpu_count(),
         "gpu": gpu(),
         "gpu_state": gpu_state(),
@@ -471,13 +471,14 @@ def machine() -> dict[str, object]:
     }
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """Return the processor's name as Linux tells it; elsewhere nothing."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor()
+        return ""
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
+    return next(names, "")
 
 
 def _torch_version(part: str = "") -> object:

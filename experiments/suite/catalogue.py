@@ -1,8 +1,10 @@
 """What experiments there are: each notebook's title, question and typed parameters."""
 
 import ast
+import io
 import json
 import re
+import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -88,8 +90,7 @@ def read(path: Path) -> Experiment:
 
 def _heading(path: Path) -> tuple[str, str]:
     """Return the first heading of a notebook and the sentence that follows it."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    prose = next("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    prose = next(_source(cell) for cell in _cells(path) if cell["cell_type"] == "markdown")
     lines = [line.strip() for line in prose.splitlines() if line.strip()]
     at = next(i for i, line in enumerate(lines) if line.startswith("# "))
     return lines[at].removeprefix("# "), lines[at + 1]
@@ -97,21 +98,34 @@ def _heading(path: Path) -> tuple[str, str]:
 
 def _takes_times(path: Path) -> bool:
     """Say whether a notebook's code uses `experiments.suite.notebook.timed`."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    code = "\n".join(_source(cell) for cell in _cells(path) if cell["cell_type"] == "code")
     return re.search(r"\btimed\(", code) is not None
 
 
 def _parameters(path: Path) -> list[Parameter]:
-    """Read the annotated ``parameters`` cell with papermill."""
-    from papermill import inspect_notebook  # 0.2 s, which a command that fails early need not pay
+    """Read the annotated ``parameters`` cell; the comment at the end of a line is the help.
 
+    Papermill's `inspect_notebook` would do, but loading papermill takes longer than all else here,
+    and the process that runs the notebook has to load it once more.
+    """
+    source = next(_source(c) for c in _cells(path) if "parameters" in c["metadata"].get("tags", []))
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
     return [
         Parameter(
-            name=found["name"],
-            kind=parameters.type_named(found["inferred_type_name"]),
-            default=ast.literal_eval(found["default"]),
-            help=found["help"],
+            name=node.target.id,
+            kind=parameters.type_named(ast.unparse(node.annotation)),
+            default=ast.literal_eval(node.value),
+            help=comments.get(node.end_lineno, ""),
         )
-        for found in inspect_notebook(str(path)).values()
+        for node in ast.parse(source).body
+        if isinstance(node, ast.AnnAssign)
     ]
+
+
+def _cells(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def _source(cell: dict) -> str:
+    return "".join(cell["source"])

@@ -102,7 +102,6 @@ def _version(distribution: str) -> str | None:
 
 def machine() -> dict[str, object]:
     """Describe the processor, memory and GPU, and how busy the machine is now."""
-    import cpuinfo
     import psutil
 
     from experiments import timing  # with NumPy, which a command that fails early need not load
@@ -110,7 +109,7 @@ def machine() -> dict[str, object]:
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
-        "cpu": cpuinfo.get_cpu_info().get("brand_raw"),
+        "cpu": timing.cpu() or _cpu(),
         "simd": _simd(),
         "cores": psutil.cpu_count(logical=False),
         "threads": psutil.cpu_count(),
@@ -120,6 +119,13 @@ def machine() -> dict[str, object]:
         "timer_resolution_s": time.get_clock_info("perf_counter").resolution,
         "load_1_min": round(psutil.getloadavg()[0], 2),
     }
+
+
+def _cpu() -> str | None:
+    """Ask a library for the processor's name, which takes it a second."""
+    import cpuinfo
+
+    return cpuinfo.get_cpu_info().get("brand_raw")
 
 
 def _simd() -> list[str]:

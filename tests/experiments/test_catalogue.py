@@ -1,8 +1,10 @@
 """The catalogue and the types of parameters."""
 
+from ast import literal_eval
 from typing import get_args
 
 import pytest
+from papermill import inspect_notebook
 
 from experiments.suite import catalogue, parameters, sweep
 from experiments.suite.errors import UserError
@@ -21,6 +23,13 @@ def test_every_experiment_asks_a_question_and_explains_its_parameters():
     for experiment in experiments.values():
         assert experiment.question.endswith("?")
         assert all(parameter.help for parameter in experiment.parameters)
+
+
+def test_papermill_reads_the_same_parameters():
+    for experiment in catalogue.experiments().values():
+        read = [(p.name, p.default, p.help) for p in experiment.parameters]
+        found = inspect_notebook(str(experiment.path)).values()
+        assert read == [(p["name"], literal_eval(p["default"]), p["help"]) for p in found]
 
 
 def test_every_default_is_valid():
