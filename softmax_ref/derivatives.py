@@ -80,6 +80,11 @@ def jacobian(x: Any, axis: int = -1) -> Any:
     numpy.exceptions.AxisError
         If `axis` is out of range.
 
+    Notes
+    -----
+    Error: at most 6 + 2·d ulp in float64, 12 + 2·d ulp in float32 and 0.6 ulp in float16 and
+    bfloat16; d: the sum of the row's and the column's, as in :mod:`softmax_ref`.
+
     Examples
     --------
     >>> import numpy as np
@@ -113,6 +118,11 @@ def logsumexp_hessian(x: Any, axis: int = -1) -> Any:
     TypeError, ValueError, numpy.exceptions.AxisError
         As :func:`jacobian`.
 
+    Notes
+    -----
+    Error: at most 6 + 2·d ulp in float64, 12 + 2·d ulp in float32 and 0.6 ulp in float16 and
+    bfloat16; d as for :func:`jacobian`.
+
     Examples
     --------
     >>> import numpy as np
@@ -141,6 +151,11 @@ def log_softmax_jacobian(x: Any, axis: int = -1) -> Any:
     ------
     TypeError, ValueError, numpy.exceptions.AxisError
         As :func:`jacobian`.
+
+    Notes
+    -----
+    Error: at most 6 + 2·d ulp in float64, 12 + 2·d ulp in float32 and 0.55 ulp in float16 and
+    bfloat16; d that of the column, as in :mod:`softmax_ref`.
 
     Examples
     --------
@@ -199,6 +214,11 @@ def softmax_jvp(x: Any, v: Any, axis: int = -1) -> Any:
     ValueError
         If the shapes differ: "v must have the shape of x, (3,); got (2,)."
 
+    Notes
+    -----
+    Error: at most ulp + (20 + 2·d)·u·V in every format; with V = p (max v − min v), d and u as
+    in :mod:`softmax_ref`.
+
     Examples
     --------
     >>> import numpy as np
@@ -231,6 +251,11 @@ def softmax_vjp(x: Any, g: Any, axis: int = -1) -> Any:
     ValueError
         If the shapes differ: "g must have the shape of x, (3,); got (2,)."
 
+    Notes
+    -----
+    Error: at most ulp + (20 + 2·d)·u·V in every format; with V = p (max g − min g), d and u as
+    in :mod:`softmax_ref`.
+
     Examples
     --------
     >>> import numpy as np
@@ -256,6 +281,11 @@ def log_softmax_jvp(x: Any, v: Any, axis: int = -1) -> Any:
     ------
     ValueError
         If the shapes differ: "v must have the shape of x, (3,); got (2,)."
+
+    Notes
+    -----
+    Error: at most ulp + 20·u·V in every format; with V = max v − min v, u as in
+    :mod:`softmax_ref`.
 
     Examples
     --------
@@ -285,6 +315,11 @@ def log_softmax_vjp(x: Any, g: Any, axis: int = -1) -> Any:
     ValueError
         If the shapes differ: "g must have the shape of x, (3,); got (2,)."
 
+    Notes
+    -----
+    Error: at most ulp + (30 + 2·d)·u·G in every format; with G = abs(g) + p Σ abs(g), but at
+    the largest probability the sum of the others' G; d and u as in :mod:`softmax_ref`.
+
     Examples
     --------
     >>> import numpy as np
@@ -312,6 +347,11 @@ def logsumexp_jvp(x: Any, v: Any, axis: int = -1) -> Any:
     ------
     ValueError
         If the shapes differ: "v must have the shape of x, (3,); got (2,)."
+
+    Notes
+    -----
+    Error: at most ulp + 20·u·V in every format; with V = max abs(v), u as in
+    :mod:`softmax_ref`.
 
     Examples
     --------
@@ -343,6 +383,11 @@ def logsumexp_vjp(x: Any, g: Any, axis: int = -1) -> Any:
     ------
     ValueError
         If the shape does not fit: "g must have the shape of x without its axis, (); got (2,)."
+
+    Notes
+    -----
+    Error: at most 6 + 2·d ulp in float64, 10 + 2·d ulp in float32 and 0.55 ulp in float16 and
+    bfloat16; d as in :mod:`softmax_ref`.
 
     Examples
     --------

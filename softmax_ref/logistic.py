@@ -73,6 +73,10 @@ def sigmoid(x: Any) -> Any:
     TypeError
         If `x` is not real.
 
+    Notes
+    -----
+    Error: at most 4 ulp in float64, 6 ulp in float32 and 0.51 ulp in float16 and bfloat16.
+
     Examples
     --------
     >>> import numpy as np
@@ -100,6 +104,10 @@ def log_sigmoid(x: Any) -> Any:
     TypeError
         If `x` is not real.
 
+    Notes
+    -----
+    Error: at most 3 ulp in float64, 6 ulp in float32 and 0.51 ulp in float16 and bfloat16.
+
     Examples
     --------
     >>> import numpy as np
@@ -126,6 +134,10 @@ def softplus(x: Any) -> Any:
     ------
     TypeError
         If `x` is not real.
+
+    Notes
+    -----
+    Error: at most 3 ulp in float64, 6 ulp in float32 and 0.51 ulp in float16 and bfloat16.
 
     Examples
     --------

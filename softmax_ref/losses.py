@@ -237,6 +237,11 @@ def cross_entropy(
     TypeError
         For input that is not real, and for boolean targets.
 
+    Notes
+    -----
+    Error: at most 10 + 2·d ulp in float64, 12 + 2·d ulp in float32 and 0.55 ulp in float16 and
+    bfloat16; d as in :mod:`softmax_ref`, the largest of the rows'.
+
     Examples
     --------
     >>> import numpy as np
@@ -283,6 +288,11 @@ def nll_loss(
     TypeError
         "target must hold class indices, integers; got float64."
 
+    Notes
+    -----
+    Error: at most 5 ulp in float64 and float32, 0.51 ulp in float16 and bfloat16; where all
+    log-probabilities are negative.
+
     Examples
     --------
     >>> import numpy as np
@@ -326,6 +336,12 @@ def cross_entropy_gradient(
     ------
     IndexError, ValueError, TypeError
         As :func:`cross_entropy`.
+
+    Notes
+    -----
+    Error: at most ulp + (30 + 2·d)·u·G in every format; with G = abs(c) + p Σ abs(c) and c the
+    target's coefficients, but at the largest probability the sum of the others' G; d and u as
+    in :mod:`softmax_ref`.
 
     Examples
     --------
@@ -374,6 +390,11 @@ def cross_entropy_hvp(
     IndexError, ValueError, TypeError
         As :func:`cross_entropy`, and "v must have the shape of logits, (1, 2); got (2,)."
 
+    Notes
+    -----
+    Error: at most ulp + (20 + 2·d)·u·V in every format; with V = p (max v − min v) Σ c, c the
+    target's coefficients, d and u as in :mod:`softmax_ref`.
+
     Examples
     --------
     >>> import numpy as np
@@ -411,6 +432,10 @@ def entropy(p: Any, axis: Axis = -1) -> Any:
     ------
     TypeError
         If `p` is not real.
+
+    Notes
+    -----
+    Error: at most 4 ulp in float64, 8 ulp in float32 and 0.51 ulp in float16 and bfloat16.
 
     Examples
     --------
@@ -453,6 +478,11 @@ def kl_divergence(p: Any, q: Any, axis: Axis = -1) -> Any:
         If the shapes differ: "q must have the shape of p, (3,); got (2,)."
     TypeError
         If `p` or `q` is not real.
+
+    Notes
+    -----
+    Error: at most ulp + 8·u·K in every format; with K = Σ p abs(log(p/q)), u as in
+    :mod:`softmax_ref`.
 
     Examples
     --------
@@ -512,6 +542,11 @@ def binary_cross_entropy(logits: Any, target: Any, *, reduction: str = "mean") -
         If a target is outside [0, 1], the shapes differ or the reduction is unknown.
     TypeError
         If `logits` or `target` is not real.
+
+    Notes
+    -----
+    Error: at most 4 ulp in float64, 8 ulp in float32 and 0.51 ulp in float16 and bfloat16; of
+    each loss.
 
     Examples
     --------

@@ -203,6 +203,11 @@ def softmax(x: Any, axis: Axis = -1, *, where: Any = None, temperature: float = 
     numpy.exceptions.AxisError
         If `axis` is out of range.
 
+    Notes
+    -----
+    Error: at most 4 + 3·d ulp in float64, 8 + 3·d ulp in float32 and 0.55 ulp in float16 and
+    bfloat16; d: how far the logit is below the largest, over T.
+
     References
     ----------
     P. Blanchard, D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and softmax
@@ -241,6 +246,11 @@ def softmin(x: Any, axis: Axis = -1, *, where: Any = None, temperature: float = 
     TypeError, ValueError, numpy.exceptions.AxisError
         As :func:`softmax`.
 
+    Notes
+    -----
+    Error: at most 4 + 3·d ulp in float64, 8 + 3·d ulp in float32 and 0.55 ulp in float16 and
+    bfloat16; d: how far the logit is above the least, over T.
+
     Examples
     --------
     >>> import numpy as np
@@ -271,6 +281,11 @@ def log_softmax(x: Any, axis: Axis = -1, *, where: Any = None, temperature: floa
     ------
     TypeError, ValueError, numpy.exceptions.AxisError
         As :func:`softmax`.
+
+    Notes
+    -----
+    Error: at most 4 + 3·d ulp in float64, 6 + 3·d ulp in float32 and 0.55 ulp in float16 and
+    bfloat16; d as in :mod:`softmax_ref`.
 
     References
     ----------
@@ -329,6 +344,12 @@ def logsumexp(
         return_sign=True for the logarithm of its absolute value and its sign."
     TypeError, numpy.exceptions.AxisError
         As :func:`softmax`.
+
+    Notes
+    -----
+    Error: at most 3·ulp + (6 + 2·d)·u·L in float64 and float32, 0.6·ulp + (6 + 2·d)·u·L in
+    float16 and bfloat16; without `b`, with L = result − maximum, d and u as in
+    :mod:`softmax_ref`.
 
     References
     ----------

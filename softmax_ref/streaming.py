@@ -46,6 +46,10 @@ class RunningLogSumExp:
     exponent, high, low : arrays of shape (...), float64
         The sum of the exponentials is (high + low) · 2^exponent.
 
+    Notes
+    -----
+    Error: at most ulp + 2**-51 in every format; of :meth:`value`, in float64.
+
     References
     ----------
     M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018,
@@ -118,7 +122,9 @@ class RunningLogSumExp:
         rows = rows_of(chunk, -1, "chunk")
         with np.errstate(all="ignore"):
             f, k = _fraction_and_exponent(chunk)
-            p = f * _power(k - self.exponent[..., None]) / self.high[..., None]
+            k = k - self.exponent[..., None]
+            half = array_namespace(k).floor(k / 2)  # 2^k itself may be below the normal numbers
+            p = f / self.high[..., None] * _power(half) * _power(k - half)
         return rows.full(p)
 
 
@@ -190,6 +196,10 @@ def softmax_in_chunks(chunks: Callable[[], Iterable[Any]] | Iterable[Any]) -> It
     TypeError
         If `chunks` is an iterator, which can be gone through only once.
 
+    Notes
+    -----
+    Error: at most 4 ulp in float64, 0.51 ulp in float32 and float16 and bfloat16.
+
     Examples
     --------
     >>> import numpy as np
@@ -233,6 +243,10 @@ def cross_entropy_in_chunks(chunks: Iterable[Any], target: Any) -> Any:
     TypeError
         If `target` does not hold integers.
 
+    Notes
+    -----
+    Error: at most 4·ulp + 2**-98 in every format; in float64, which holds the result.
+
     Examples
     --------
     >>> import numpy as np
@@ -264,4 +278,9 @@ def _log_quotient(total: RunningLogSumExp, part: RunningLogSumExp) -> Any:
         scale = _power(part.exponent - total.exponent)
         t = part.high * scale
         rest = (total.high - t) + total.low
-        return xp.where(rest < t, xp.log1p(rest / t), total.value() - part.value())[()]
+        # A difference of logarithms would lose what large logits have in common.
+        quotient = RunningLogSumExp(
+            total.exponent - part.exponent, total.high / part.high, total.low / part.high
+        )
+        log = xp.where(part.high == 0, total.value() - part.value(), quotient.value())
+        return xp.where(rest < t, xp.log1p(rest / t), log)[()]
