@@ -15,7 +15,7 @@ SIZES = (2, 10, 300)
 
 @pytest.fixture(scope="module", params=["float64", "float32", "float16", "bfloat16"])
 def worst(request):
-    """Format, and the largest error of each library for each function, over the families.
+    """Format, and the largest error of each library for each function and family.
 
     Without logsumexp where it is nearly 0 for logits that are not: its condition number is then
     without bound, and which library is nearest is luck.
@@ -25,26 +25,36 @@ def worst(request):
     for function, family, library, error in errors(f, SIZES, 1, seed=7):
         if function == "logsumexp" and family in ("log-probabilities", "equal"):
             continue
-        row = table.setdefault(function, {})
-        row[library] = max(row.get(library, 0.0), error)
+        table.setdefault(function, {}).setdefault(family, {})[library] = error
     return f, table
 
 
 @pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp"])
 @pytest.mark.parametrize("ours", ["ours", "ours, torch"])
 def test_no_library_is_more_accurate_by_more_than_a_tenth(function, ours, worst):
-    _, table = worst
-    best = min(error for library, error in table[function].items() if "ours" not in library)
+    """Over all families; in one of them, by more than a tenth or 2 ulp.
+
+    NumPy's exp of float32 errs by 1.9 ulp more than PyTorch's, and in which order a sum is rounded
+    is luck.
+    """
+    f, table = worst
+    families = table[function]
+    most = {library: max(row[library] for row in families.values()) for library in families["tiny"]}
+    best = min(error for library, error in most.items() if "ours" not in library)
     # Where logsumexp is nearer 0 than the maximum, its last digit is below the last one of the
     # maximum, and which way that falls is luck: 1 ulp.
-    assert table[function][ours] <= 1.1 * best + (function == "logsumexp")
+    assert most[ours] <= 1.1 * best + (function == "logsumexp")
+    for family, row in families.items():
+        best = min(error for library, error in row.items() if "ours" not in library)
+        assert row[ours] <= 1.1 * best + (2 if f.precision > 11 else 0.1), family
 
 
 def test_the_half_formats_are_rounded_once(worst):
     """The float32 result errs by up to about 100 of its ulp, 1/80 ulp of the half formats."""
     f, table = worst
     if f.precision <= 11:
-        assert table["softmax"]["ours"] <= 0.5 + 100 * 2.0 ** (f.precision - 24)
+        most = max(row["ours"] for row in table["softmax"].values())
+        assert most <= 0.5 + 100 * 2.0 ** (f.precision - 24)
 
 
 @pytest.mark.parametrize("name", ["float64", "float32"])
