@@ -205,7 +205,7 @@ def softmax(x: Any, axis: Axis = -1, *, where: Any = None, temperature: float = 
 
     Notes
     -----
-    Error: at most 4 + 3·d ulp in float64, 8 + 3·d ulp in float32 and 0.55 ulp in float16 and
+    Error: at most 6 + 3·d ulp in float64, 8 + 3·d ulp in float32 and 0.55 ulp in float16 and
     bfloat16; d: how far the logit is below the largest, over T.
 
     References
@@ -248,7 +248,7 @@ def softmin(x: Any, axis: Axis = -1, *, where: Any = None, temperature: float = 
 
     Notes
     -----
-    Error: at most 4 + 3·d ulp in float64, 8 + 3·d ulp in float32 and 0.55 ulp in float16 and
+    Error: at most 6 + 3·d ulp in float64, 8 + 3·d ulp in float32 and 0.55 ulp in float16 and
     bfloat16; d: how far the logit is above the least, over T.
 
     Examples
