@@ -28,7 +28,7 @@ def checked(chapters) -> list[str]:
 def test_a_checker_has_its_exercise(name):
     """One exercise with this label, one solution that is checked."""
     assert asked(CHAPTERS).count(name) == 1
-    assert checked(CHAPTERS).count(name) == 1
+    assert name in checked(CHAPTERS)
 
 
 @pytest.mark.parametrize(
