@@ -24,6 +24,8 @@ book: $(READY) ## run the quick experiments, build the HTML, print where to open
 		|| { rm -rf _build/.doctrees; exit 1; } # or the next build would forget the warnings
 	@echo "The book: file://$(CURDIR)/$(HTML)"
 
+# Two workers: with the threads of BLAS and torch on top, they would wait for each other.
+test: export OMP_NUM_THREADS := 1
 test: $(READY) ## pytest (unit, property, doctest, claim, hygiene, coverage) and nbval on every notebook
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PACKAGE) --cov
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PACKAGE:%=--deselect=%) --nbval --nbval-current-env

@@ -7,6 +7,7 @@ project's modules that they import, the pinned versions and the interpreter
 takes them from the source and only the outputs from the store.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -70,6 +71,7 @@ def _execute(path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "book._ext.execution_cache", str(path)],
         cwd=notebooks.ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # as many threads as cores, over all workers
         capture_output=True,
         text=True,
         check=False,

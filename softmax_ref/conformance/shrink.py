@@ -83,6 +83,8 @@ def _shorten(x: Array, fails: _Budget, fmt: Format) -> Array:
     while before is None or not np.array_equal(before, x, equal_nan=True):
         before = x
         for index in np.ndindex(x.shape):
+            if fails.left <= 0:
+                return x
             x = _shorten_entry(x, index, fails, fmt)
     return x
 
@@ -105,9 +107,10 @@ def _simpler(value: float, fmt: Format) -> Iterator[float]:
         rounded = float(np.format_float_scientific(value, digits - 1, unique=False))
         step = 10.0 ** (np.floor(np.log10(abs(rounded))) + 1 - digits)
         candidates += [rounded, rounded + np.copysign(step, value)]
+    length = _length(value, fmt)
     for candidate in candidates:
         y = float(fmt.round(float(candidate)))
-        if _length(y, fmt) < _length(value, fmt):
+        if _length(y, fmt) < length:
             yield y
 
 
