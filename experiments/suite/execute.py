@@ -4,9 +4,11 @@ Each run is a process of its own, here and there.  Here as many threads as there
 each wait for one such process; on a cluster each worker process runs one at a time.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from experiments.suite import catalogue, provenance
@@ -48,22 +50,27 @@ def here(
 ) -> list[Outcome]:
     """Execute jobs on this machine, so many at a time; a failed run does not stop the others.
 
+    Several at once share the processor's threads, or each would start as many as there are.
     Those that take times come last, each alone: beside another run they would measure it, too.
     An error that would meet the others too, such as a full disk, ends them all, as Ctrl-C does.
     """
     stop = Stop()
 
-    def execute(job: Job) -> Outcome:
+    def execute(job: Job, threads: int | None = None) -> Outcome:
         def progress(done: int, total: int) -> None:
             watcher.advance(job, done, total) if done else watcher.begin(job)
 
-        outcome = run(job.experiment, job.given, store, progress, again=again, stop=stop)
+        outcome = run(
+            job.experiment, job.given, store, progress, again=again, stop=stop, threads=threads
+        )
         watcher.end(job, outcome)
         return outcome
 
+    share = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
     alone = [job for job in jobs if job.experiment.timed]
     together = [job for job in jobs if not job.experiment.timed]
-    done = _at_once(execute, together, workers, stop) | _at_once(execute, alone, 1, stop)
+    done = _at_once(partial(execute, threads=share), together, workers, stop)
+    done |= _at_once(execute, alone, 1, stop)
     return [done[id(job)] for job in jobs if id(job) in done]
 
 

@@ -5,7 +5,6 @@ Nothing here names a user, a host or a folder.
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
 import time
@@ -100,8 +99,8 @@ def _version(distribution: str) -> str | None:
 # --- on what it was computed ------------------------------------------------------------------
 
 
-def machine() -> dict[str, object]:
-    """Describe the processor, memory and GPU, and how busy the machine is now."""
+def machine(environment: Mapping[str, str]) -> dict[str, object]:
+    """Describe the processor, memory and GPU, a run's threads, and how busy the machine is now."""
     import psutil
 
     from experiments import timing  # with NumPy, which a command that fails early need not load
@@ -113,7 +112,7 @@ def machine() -> dict[str, object]:
         "simd": _simd(),
         "cores": psutil.cpu_count(logical=False),
         "threads": psutil.cpu_count(),
-        "thread_limits": {k: os.environ[k] for k in THREAD_VARIABLES if k in os.environ},
+        "thread_limits": {k: environment[k] for k in THREAD_VARIABLES if k in environment},
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": timing.gpu(),
         "timer_resolution_s": time.get_clock_info("perf_counter").resolution,

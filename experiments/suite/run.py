@@ -74,6 +74,7 @@ def run(
     *,
     again: bool = False,
     stop: Stop | None = None,
+    threads: int | None = None,
 ) -> Outcome:
     """Run an experiment, unless the same run is already complete.
 
@@ -92,6 +93,9 @@ def run(
         Whether to run although the same run is complete, and to replace it.
     stop : Stop, optional
         By which another thread may end the run.
+    threads : int, optional
+        How many threads the libraries may use; what the environment says, if it says anything,
+        stands.
 
     Returns
     -------
@@ -112,9 +116,12 @@ def run(
     if not again and store.has(name):
         return Outcome(name, "reused", store.location(name), 0.0)
     progress(0, 0)
+    limits = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     with store.workspace() as folder:
         record = determined_by | {"run": name, "given": dict(given)}
-        record |= _execute(experiment, settings, folder, progress, stop or Stop())
+        record |= _execute(
+            experiment, settings, folder, limits | dict(os.environ), progress, stop or Stop()
+        )
         if provenance.determinants(experiment, settings) != determined_by:
             record["error"] = record["error"] or "the code changed while it ran"
         _finish(folder, record)
@@ -135,14 +142,15 @@ def _execute(
     experiment: Experiment,
     settings: Mapping[str, object],
     folder: Path,
+    environment: Mapping[str, str],
     progress: Progress,
     stop: Stop,
 ) -> dict[str, object]:
     """Execute the notebook in a folder; return what is to be known of how it went."""
     record = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
     begin = time.perf_counter()
-    with _worker(experiment, settings, folder) as worker, stop.watch(worker):
-        record |= {"git": provenance.commit(), "machine": provenance.machine()}
+    with _worker(experiment, settings, folder, environment) as worker, stop.watch(worker):
+        record |= {"git": provenance.commit(), "machine": provenance.machine(environment)}
         error = _follow(worker, progress)
     if stop.asked:
         raise KeyboardInterrupt
@@ -156,7 +164,10 @@ def _execute(
 
 @contextmanager
 def _worker(
-    experiment: Experiment, settings: Mapping[str, object], folder: Path
+    experiment: Experiment,
+    settings: Mapping[str, object],
+    folder: Path,
+    environment: Mapping[str, str],
 ) -> Iterator[subprocess.Popen]:
     """Start the process that executes the notebook; see that it is gone at the end."""
     folder = folder.resolve()
@@ -165,8 +176,9 @@ def _worker(
         "output": str(folder / NOTEBOOK),
         "parameters": dict(settings),
     }
-    path = os.pathsep.join(filter(None, (str(provenance.ROOT), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {
+    path = os.pathsep.join(filter(None, (str(provenance.ROOT), environment.get("PYTHONPATH"))))
+    environment = {
+        **environment,
         "PYTHONPATH": path,
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures go to the notebook
         conclusions.RUN_FOLDER: str(folder),

@@ -1,7 +1,7 @@
 """Figures of the suite that need a quiet machine; none of them is a test.
 
     python -m tests.experiments.benchmark_suite overhead   a run against bare papermill
-    python -m tests.experiments.benchmark_suite workers    a sweep by two workers against one
+    python -m tests.experiments.benchmark_suite workers    the quick sweep by two workers and by one
     python -m tests.experiments.benchmark_suite killed     200 runs, killed five times and resumed
     python -m tests.experiments.benchmark_suite killed-stub   the same, with a stub for each kernel
 
@@ -66,23 +66,32 @@ def overhead(folder: Path):
         call = [sys.executable, "-m", "papermill", str(experiment.path)]
         _check(call, str(next(fresh)) + ".ipynb", "--no-progress-bar")
 
-    return _compare("papermill", papermill, "suite", suite, rounds=10)
-
-
-def workers(folder: Path):
-    """Time a sweep of four runs by two workers and by one, in turns."""
-    write_notebook(
-        folder / "tiny.ipynb",
-        "import time; end = time.process_time() + 1.5\nwhile time.process_time() < end: pass",
+    timings = measure(
+        {"papermill": papermill, "suite": suite},
+        clock=WallClock(),
+        sample_seconds=0,
+        warm_up_seconds=0,
+        precision=0.01,
+        max_seconds=1e9,
+        max_rounds=10,
     )
-    path = folder / "four.yml"
-    path.write_text("runs: [{experiment: tiny, grid: {n: [2, 3, 4, 5]}}]")
-    fresh = (folder / f"runs-{i}" for i in count())
+    ratio = timings.ratio("suite", to="papermill")
+    yield from (f"{name}: {timings.median(name).value:.2f} s" for name in timings.seconds)
+    yield f"suite over papermill: {ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+    yield from timings.notices
 
-    def by(number: str):
-        return lambda: sweep(folder, path, "--workers", number, "--out", str(next(fresh))).wait()
 
-    return _compare("two workers", by("2"), "one worker", by("1"), rounds=6)
+def workers(folder: Path, rounds: int = 3):
+    """Time the quick sweep by one worker and by two, in turns."""
+    for turn in range(rounds):
+        seconds = {}
+        for number in ("1", "2") if turn % 2 else ("2", "1"):
+            call = [sys.executable, "-m", "experiments", "sweep", "quick", "--workers", number]
+            begin = time.monotonic()
+            _check(call, "--out", str(folder / f"runs-{turn}-{number}"))
+            seconds[number] = time.monotonic() - begin
+        one, two = seconds["1"], seconds["2"]
+        yield f"one worker: {one:.1f} s, two workers: {two:.1f} s, ratio {one / two:.3f}"
 
 
 def killed(folder: Path, runs: int = 200, kills: int = 5):
@@ -130,23 +139,6 @@ def _complete(store: FolderStore) -> dict[str, int]:
 
 def _check(call: list[str], *arguments: str) -> None:
     subprocess.run([*call, *arguments], cwd=provenance.ROOT, check=True, capture_output=True)
-
-
-def _compare(first: str, one, second: str, other, rounds: int):
-    timings = measure(
-        {first: one, second: other},
-        clock=WallClock(),
-        sample_seconds=0,
-        warm_up_seconds=0,
-        precision=0.01,
-        max_seconds=1e9,
-        max_rounds=rounds,
-    )
-    ratio = timings.ratio(second, to=first)
-    yield from (f"{name}: {timings.median(name).value:.2f} s" for name in (first, second))
-    interval = f"{ratio.low:.3f} to {ratio.high:.3f}"
-    yield f"{second} over {first}: {ratio.value:.3f} ({interval}), {rounds} rounds"
-    yield from timings.notices
 
 
 if __name__ == "__main__":

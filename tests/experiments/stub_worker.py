@@ -1,7 +1,8 @@
 """Takes the place of the notebook's process: quick, and told by environment variables what to do.
 
 STUB_GATE names a file: the run waits while it is there.  STUB_LOG names a file: a line is added for
-each run that is executed.  A run with n = 50 fails; one with n = 60 writes 1 MB.
+each run that is executed.  A run with n = 50 fails; one with n = 60 writes 1 MB.  The file
+``threads`` keeps how many threads it was allowed.
 """
 
 import json
@@ -27,6 +28,7 @@ def main():
     print(json.dumps({"cells_done": 1, "cells": 2}), flush=True)
     text = "n\n" + f"{n}\n" * (500_000 if n == 60 else 1)
     (folder / "measurements.csv").write_text(text, encoding="utf-8")
+    (folder / "threads").write_text(os.environ.get("OMP_NUM_THREADS", "all"), encoding="utf-8")
     while os.environ.get("STUB_GATE") and Path(os.environ["STUB_GATE"]).exists():
         time.sleep(0.02)
     if n == 50:

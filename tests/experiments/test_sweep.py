@@ -130,6 +130,32 @@ def test_what_takes_times_runs_last_and_alone(place, capsys):
     ]
 
 
+@pytest.mark.parametrize(
+    ("processor", "workers", "said", "together"),
+    [(8, 2, None, "4"), (2, 3, None, "1"), (8, 1, None, None), (8, 2, "7", "7")],
+)
+def test_runs_at_once_share_the_threads(place, monkeypatch, processor, workers, said, together):
+    """What takes times is alone and has them all; what the environment says stands."""
+    monkeypatch.setattr(os, "cpu_count", lambda: processor)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if said:
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+    write_notebook(place / "times.ipynb", "timed(lambda: ({}, {}))")
+    path = place / "both.yml"
+    path.write_text("runs: [{experiment: times}, {experiment: tiny}]")
+    out = place / "runs"
+    assert cli.main(["sweep", str(path), "--workers", str(workers), "--out", str(out)]) == 0
+    limits = {}
+    for record in out.glob("*/provenance.json"):
+        content = json.loads(record.read_text())
+        threads = content["machine"]["thread_limits"].get("OMP_NUM_THREADS")
+        limits[content["experiment"]] = threads, (record.parent / "threads").read_text()
+    assert limits == {
+        "tiny": (together, together or "all"),
+        "times": (said, said or "all"),
+    }
+
+
 @pytest.mark.parametrize("kind", ["folder", "memory"])
 def test_again_repeats_a_run_and_replaces_it(place, kind, capsys):
     out = str(place / "runs") if kind == "folder" else f"memory://{place.name}"
