@@ -1,10 +1,10 @@
 """Ratios of time: this package against SciPy, PyTorch and the plain NumPy formula.
 
-One thread each (``OMP_NUM_THREADS=1``), all in one run, in turns. A turn is a call that does not
-count and then calls for at least 20 ms, of which the median counts. A ratio is taken between two
-turns of one round, so that a disturbance of the machine meets both sides. What is printed is the
-median of those ratios and their quartiles, from the quietest of three tries: the one in which other
-processes of the machine were least busy.
+One thread each (``OMP_NUM_THREADS=1``), all in one run, in turns. A turn is calls for 50 ms that do
+not count and then calls for at least 50 ms, of which the median counts. A ratio is taken between
+two turns of one round, so that a disturbance of the machine meets both sides. What is printed is
+the median of those ratios and their quartiles, from the quietest of three tries: the one in which
+other processes of the machine were least busy.
 
 Each competitor runs in a new process for each array, as in a program that uses only the one and
 works on such arrays. With ``--one-process`` they all share one, and with it the memory that others
@@ -79,9 +79,14 @@ def function_of(competitor: str, name: str) -> Callable[[np.ndarray], Any]:
     return ours
 
 
-def turn(call: Callable[[], Any], at_least: float = 0.02) -> float:
-    """Median seconds of a call, over calls that take at least so long together."""
-    call()
+def turn(call: Callable[[], Any], at_least: float = 0.05) -> float:
+    """Median seconds of a call, over calls that take at least so long together.
+
+    Calls for as long go before them: a core that has slept is slow at first, and so are its caches.
+    """
+    end = time.perf_counter() + at_least
+    while time.perf_counter() < end:
+        call()
     seconds: list[float] = []
     while sum(seconds) < at_least:
         start = time.perf_counter()
