@@ -9,60 +9,44 @@ from numpy.typing import NDArray
 from scipy import special
 
 import softmax_ref
-import softmax_ref.exact
 from experiments.underflow import to_torch
 from softmax_ref import textbook
+from softmax_ref.conformance.truth import Truth, truth
 from softmax_ref.formats import Format
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Truth:
-    """Exact values, each as a float64 near it and the rest.
+class Exact:
+    """The true softmax, (m, n), and log-sum-exp, (m,), of rows of logits."""
 
-    Attributes
-    ----------
-    softmax, logsumexp : tuple of two arrays of float64
-        Shapes (m, n) and (m,).  Where the value is above 1e-300 the sum of the two is right to a
-        thousandth of the distance between two numbers of float64.
-    """
-
-    softmax: tuple[Array, Array]
-    logsumexp: tuple[Array, Array]
+    softmax: Truth
+    logsumexp: Truth
 
 
-def truth(x: Array) -> Truth:
-    """Enclose softmax and log-sum-exp of rows of float64 and return the middles; x is (m, n).
-
-    The enclosures are certified by :mod:`softmax_ref.exact`.
-    """
-    return Truth(_middle(softmax_ref.exact.softmax, x), _middle(softmax_ref.exact.logsumexp, x))
+def exact_values(x: Array) -> Exact:
+    """Return the true values for rows of float64; x is (m, n)."""
+    return Exact(truth("softmax", x), truth("logsumexp", x))
 
 
-def _middle(function: Callable, x: Array) -> tuple[Array, Array]:
-    _, certificate = function(x, certificate=True)
-    return certificate.anchor, (certificate.low + certificate.high) / 2
-
-
-def error(computed: NDArray, exact: tuple[Array, Array]) -> Array:
+def error(computed: NDArray, true: Truth) -> Array:
     """Return the absolute error of what was computed, as float64."""
     # The first difference is between neighbours, and exact: the error keeps its digits.
-    return np.abs((computed.astype(np.float64) - exact[0]) - exact[1])
+    return np.abs((computed.astype(np.float64) - true.anchor) - true.rest)
 
 
-def ulps(computed: NDArray, exact: tuple[Array, Array], number_format: Format) -> Array:
+def ulps(computed: NDArray, true: Truth, number_format: Format) -> Array:
     """Return the error in units of the distance between the format's numbers at the truth.
 
     Examples
     --------
     >>> from softmax_ref.formats import get_format
-    >>> ulps(np.array([1.0 + 2.0**-10]), (np.array([1.0]), np.array([0.0])), get_format("float16"))
-    array([1.])
+    >>> one = exact_values(np.zeros((1, 1))).softmax
+    >>> ulps(np.array([[1.0 + 2.0**-10]]), one, get_format("float16"))
+    array([[1.]])
     """
-    _, exponent = np.frexp(exact[0])
-    exponent = np.maximum(exponent - 1, number_format.min_exponent)
-    return error(computed, exact) / np.ldexp(1.0, exponent - number_format.precision + 1)
+    return error(computed, true) / number_format.ulp(true.anchor)
 
 
 @dataclass(frozen=True)

@@ -103,29 +103,29 @@ class Format:
         y = self._round(x).astype(self.dtype)
         return y[()] if y.ndim == 0 else y
 
-    def ulp(self, x: float) -> float:
+    def ulp(self, x: Any) -> Any:
         """Distance from ``abs(x)`` to the next larger number of the format.
 
         Parameters
         ----------
-        x : float
-            Need not be a number of the format: the spacing at its size counts.
+        x : float or array of float64
+            Need not hold numbers of the format: the spacing at their size counts.
 
         Returns
         -------
-        float
+        float or array of float64
             nan for infinities and nan; the spacing of the largest numbers for anything beyond them.
 
         Examples
         --------
-        >>> FORMATS["float16"].ulp(1.0) == 2.0**-10
-        True
+        >>> FORMATS["float16"].ulp([1.0, 3.0, 0.0]) == [2.0**-10, 2.0**-9, 2.0**-24]
+        array([ True,  True,  True])
         """
-        if not math.isfinite(x):
-            return math.nan
-        _, e = math.frexp(min(abs(x), self.max))
-        exponent = max(e - 1, self.min_exponent) if x else self.min_exponent
-        return math.ldexp(1.0, exponent - self.precision + 1)
+        size = np.abs(np.asarray(x, dtype=np.float64))
+        _, e = np.frexp(np.minimum(size, self.max))  # size = f · 2^e, f in [1/2, 1)
+        exponent = np.maximum(np.where(size == 0, self.min_exponent, e - 1), self.min_exponent)
+        spacing = np.ldexp(np.where(np.isfinite(size), 1.0, np.nan), exponent - self.precision + 1)
+        return spacing if spacing.ndim else float(spacing)
 
     def next_up(self, x: float) -> float:
         """Smallest number of the format that is larger than `x`.

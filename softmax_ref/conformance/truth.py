@@ -67,10 +67,7 @@ def errors(got: Array, true: Truth, fmt: Format) -> Array:
     array([0., 2.])
     """
     with np.errstate(all="ignore"):  # what is not finite is dealt with below
-        _, exponent = np.frexp(np.clip(true.anchor + true.rest, -fmt.max, fmt.max))
-        exponent = np.maximum(exponent - 1, fmt.min_exponent)
-        error = np.abs((got - true.anchor) - true.rest)
-        error = error / np.ldexp(1.0, exponent - fmt.precision + 1)
+        error = np.abs((got - true.anchor) - true.rest) / fmt.ulp(true.anchor + true.rest)
     same = right(got, true.nearest)
     error = np.where(same, np.minimum(error, 0.5), error)
     special = ~np.isfinite(got) | ~np.isfinite(true.nearest)

@@ -142,8 +142,7 @@ def hard_pairs(seed: int, count: int, keep: int) -> Iterator[Batch]:
 def _room(certificate: exact.Certificate, fmt: Format) -> Array:
     """Distance of the true value from the middle between two numbers, in last places."""
     value, rest = certificate.anchor, (certificate.low + certificate.high) / 2
-    _, exponent = np.frexp(value)
-    unit = np.ldexp(1.0, np.maximum(exponent - 1, fmt.min_exponent) - fmt.precision + 1)
+    unit = fmt.ulp(value)
     steps = value / unit
     room: Array = np.abs(np.abs((steps - np.floor(steps)) + rest / unit) - 0.5)
     return room

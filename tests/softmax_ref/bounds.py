@@ -65,12 +65,6 @@ class Draw:
             return np.asarray(sr.softmax(self.x.astype(self.f.dtype))).astype(np.float64)
 
 
-def spacing(values: np.ndarray, f: Format) -> np.ndarray:
-    """The format's spacing at the values."""
-    _, exponent = np.frexp(np.abs(values))
-    return np.ldexp(1.0, np.maximum(exponent - 1, f.min_exponent) - f.precision + 1)
-
-
 def wide(y: Any) -> np.ndarray:
     """A result as float64, in one dimension."""
     y = y.double().numpy() if torch.is_tensor(y) else np.asarray(y).astype(np.float64)
@@ -88,7 +82,7 @@ def compared(draw: Draw, y: Any, truth: Any, **names: Any) -> Measured:
     for name, value in names.items():
         value = np.asarray(value, dtype=object).astype(np.float64).ravel()
         names[name] = value[use] if value.size == use.size else value
-    return Measured(error[use], spacing(near, draw.f)[use], names)
+    return Measured(error[use], draw.f.ulp(near)[use], names)
 
 
 def certified(draw: Draw, name: str, y: Any, d: Any, **names: Any) -> Measured:
@@ -100,7 +94,7 @@ def certified(draw: Draw, name: str, y: Any, d: Any, **names: Any) -> Measured:
     error = np.abs((y - anchor) - middle)[use]
     d = np.broadcast_to(d, anchor.shape)[use]
     return Measured(
-        np.where(np.isnan(error), np.inf, error), spacing(anchor, draw.f)[use], {"d": d, **names}
+        np.where(np.isnan(error), np.inf, error), draw.f.ulp(anchor)[use], {"d": d, **names}
     )
 
 

@@ -37,13 +37,22 @@ def every_number(name):
     return np.unique(values[np.isfinite(values)])
 
 
-def add_in_some_order(terms, order):
-    """Add `terms` pairwise until one is left; `order`, a Random, says which two come next."""
-    terms = list(terms)
+def sum_and_height(terms, order):
+    """Add `terms` pairwise until one is left; `order`, a Random, says which two come next.
+
+    Returns the sum, and the most additions that a term went through.
+    """
+    terms = [(v, 0) for v in terms]
     while len(terms) > 1:
-        first = terms.pop(order.randrange(len(terms)))
-        terms.append(first + terms.pop(order.randrange(len(terms))))
+        a, i = terms.pop(order.randrange(len(terms)))
+        b, j = terms.pop(order.randrange(len(terms)))
+        terms.append((a + b, max(i, j) + 1))
     return terms[0]
+
+
+def add_in_some_order(terms, order):
+    """The sum alone."""
+    return sum_and_height(terms, order)[0]
 
 
 def numbers(values):

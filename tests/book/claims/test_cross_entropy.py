@@ -20,6 +20,8 @@ from torch.nn import functional
 
 import softmax_ref
 
+from .sixty_digits import cross, derivative, distribution, entropy, lse, norm, softmax
+
 TINY = 1e-50  # ten digits of room for the rounding of 60-digit arithmetic
 GAP = 1e-14  # distributions that differ do so by 1/900 in an entry, and D is at least |p − q|²/2
 U = 2.0**-53
@@ -45,20 +47,6 @@ def precision():
 # --- definitions ------------------------------------------------------------------------------
 
 
-def distribution(w):
-    return [mpmath.mpf(w_i) / sum(w) for w_i in w]
-
-
-def cross(y, q):
-    """Return H(y, q) as defined: what does not happen counts as 0, and −log 0 is ∞."""
-    terms = [-y_i * mpmath.log(q_i) if q_i else INF for y_i, q_i in zip(y, q, strict=True) if y_i]
-    return mpmath.fsum(terms)
-
-
-def entropy(p):
-    return cross(p, p)
-
-
 def divergence(p, q):
     """Return D(p ‖ q) as defined."""
     terms = [
@@ -67,29 +55,14 @@ def divergence(p, q):
     return mpmath.fsum(terms)
 
 
-def softmax(x):
-    e = [mpmath.exp(x_i) for x_i in x]
-    return [e_i / mpmath.fsum(e) for e_i in e]
-
-
-def lse(x):
-    return mpmath.log(mpmath.fsum(mpmath.exp(x_i) for x_i in x))
-
-
 def one_hot(t, n):
     return [mpmath.mpf(i == t) for i in range(n)]
-
-
-def norm(v):
-    return mpmath.sqrt(mpmath.fsum(v_i**2 for v_i in v))
 
 
 def difference_quotients(f, x):
     """Return the central difference quotients of f at x; they are off by h² times a few."""
     h = mpmath.mpf(10) ** -15
-    ups = [[x_i + h * (i == j) for i, x_i in enumerate(x)] for j in range(len(x))]
-    downs = [[x_i - h * (i == j) for i, x_i in enumerate(x)] for j in range(len(x))]
-    return [(f(up) - f(down)) / (2 * h) for up, down in zip(ups, downs, strict=True)]
+    return [derivative(f, x, j, h) for j in range(len(x))]
 
 
 # --- divergence and entropy -------------------------------------------------------------------

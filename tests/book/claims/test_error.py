@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from softmax_ref import exact
 from softmax_ref.formats import FORMATS
 
-from .emulation import arithmetic, precise
+from .emulation import arithmetic, precise, sum_and_height
 
 formats = st.sampled_from(list(FORMATS))
 orders = st.randoms(use_true_random=False)
@@ -41,22 +41,12 @@ def softmax(x):
     return [v / sum(e) for v in e], mpfr(max(x)) + gmpy2.log(sum(e))
 
 
-def add(terms, order):
-    """Add `terms` in some order; return the sum and the most additions that a term went through."""
-    terms = [(v, 0) for v in terms]
-    while len(terms) > 1:
-        a, i = terms.pop(order.randrange(len(terms)))
-        b, j = terms.pop(order.randrange(len(terms)))
-        terms.append((a + b, max(i, j) + 1))
-    return terms[0]
-
-
 def shifted(x, fmt, order):
     """The shifted evaluation in a format: probabilities, log-sum-exp, the sum and its height."""
     with arithmetic(fmt):
         x = [mpfr(v) for v in x]
         a = [gmpy2.exp(v - max(x)) for v in x]
-        total, h = add(a, order)
+        total, h = sum_and_height(a, order)
         return [v / total for v in a], max(x) + gmpy2.log(total), total, h
 
 
@@ -273,7 +263,7 @@ def test_the_textbook_formula_has_no_gap_in_its_bound(name, row, centre, order):
     x = row_of(fmt, reach * np.clip(centre + np.array(row), -1, 0.5))
     with arithmetic(fmt):
         a = [gmpy2.exp(mpfr(v)) for v in x]
-        total, h = add(a, order)
+        total, h = sum_and_height(a, order)
         p = [v / total for v in a]
     if min(a) < fmt.smallest_normal or total > fmt.max:
         return

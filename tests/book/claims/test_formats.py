@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from softmax_ref.formats import FORMATS
 
-SMALL = ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"]  # all numbers can be tried
+from .emulation import SMALL, arithmetic
+
 EIGHT_BITS = SMALL[2:]
 EVERY = list(FORMATS)
 
@@ -66,16 +67,6 @@ def of_format(name):
 
     with np.errstate(invalid="ignore"):
         return st.integers(0, 2 ** (8 * size) - 1).map(number).filter(math.isfinite)
-
-
-def mpfr_context(fmt):
-    """MPFR's arithmetic in this format; its significands lie in [1/2, 1), hence the shifts by 1."""
-    return gmpy2.context(
-        precision=fmt.precision,
-        emax=fmt.max_exponent + 1,
-        emin=fmt.min_exponent - fmt.precision + 2,
-        subnormalize=True,
-    )
 
 
 names = st.sampled_from(EVERY)
@@ -165,7 +156,7 @@ def test_the_three_roundings_are_one(name, x):
         assert not math.isfinite(ours)
         return
     assert Fraction(ours) == expected
-    with mpfr_context(fmt):
+    with arithmetic(fmt):
         assert float(gmpy2.mpfr(x)) == ours
 
 
@@ -324,7 +315,7 @@ def test_exponentials_of_all_small_numbers(name):
         limit = (fmt.min_exponent - fmt.precision) * gmpy2.const_log2()
     negative = [-float(v) for v in positive_numbers(fmt) if v < 1000]
     assert any(x < limit for x in negative)
-    with mpfr_context(fmt):
+    with arithmetic(fmt):
         for x in negative:
             assert (gmpy2.exp(gmpy2.mpfr(x)) == 0) == (x < limit)
 

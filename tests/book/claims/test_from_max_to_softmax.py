@@ -18,6 +18,8 @@ from scipy.optimize import LinearConstraint, minimize
 
 import softmax_ref
 
+from .sixty_digits import dot, entropy, lse, moved, softmax
+
 DIGITS = 60
 TINY = 1e-50  # ten digits of room for the rounding of 60-digit arithmetic
 
@@ -37,34 +39,12 @@ def precision():
 # --- oracles ----------------------------------------------------------------------------------
 
 
-def softmax(x):
-    exponentials = [mpmath.exp(x_i) for x_i in x]
-    total = mpmath.fsum(exponentials)
-    return [e / total for e in exponentials]
-
-
-def lse(x):
-    return mpmath.log(mpmath.fsum(mpmath.exp(x_i) for x_i in x))
-
-
-def dot(a, b):
-    return mpmath.fsum(a_i * b_i for a_i, b_i in zip(a, b, strict=True))
-
-
-def entropy(p):
-    return -mpmath.fsum(p_i * mpmath.log(p_i) for p_i in p if p_i)
-
-
 def scaled(beta, x):
     return [beta * x_i for x_i in x]
 
 
 def close(p, q, tolerance=TINY):
     return all(abs(a - b) <= tolerance for a, b in zip(p, q, strict=True))
-
-
-def moved(x, i, step):
-    return [x_j + (i == j) * step for j, x_j in enumerate(x)]
 
 
 def hardmax(x, rule):

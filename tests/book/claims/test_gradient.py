@@ -19,6 +19,8 @@ from torch.nn import functional
 
 import softmax_ref
 
+from .sixty_digits import derivative, distribution, dot, norm, softmax
+
 TINY = 1e-50  # ten digits of room for the rounding of 60-digit arithmetic
 U = 2.0**-53
 H = 15  # difference quotients take steps of 1e-15: they are off by 1e-30 times a third derivative
@@ -51,11 +53,6 @@ def precision():
 # --- definitions ------------------------------------------------------------------------------
 
 
-def softmax(x):
-    e = [mpmath.exp(x_i) for x_i in x]
-    return [e_i / mpmath.fsum(e) for e_i in e]
-
-
 def loss(x, c):
     """Return −Σ c log p, as defined."""
     return -mpmath.fsum(c_i * mpmath.log(p_i) for c_i, p_i in zip(c, softmax(x), strict=True))
@@ -66,25 +63,9 @@ def residual(p, c):
     return [s * p_i - c_i for p_i, c_i in zip(p, c, strict=True)]
 
 
-def distribution(w):
-    return [mpmath.mpf(w_i) / sum(w) for w_i in w]
-
-
-def moved(x, j, h):
-    return [x_i + h * (i == j) for i, x_i in enumerate(x)]
-
-
 def quotient(f, x, j):
     h = mpmath.mpf(10) ** -H
-    return (f(moved(x, j, h)) - f(moved(x, j, -h))) / (2 * h)
-
-
-def norm(v):
-    return mpmath.sqrt(mpmath.fsum(v_i**2 for v_i in v))
-
-
-def dot(a, b):
-    return mpmath.fsum(a_i * b_i for a_i, b_i in zip(a, b, strict=True))
+    return derivative(f, x, j, h)
 
 
 def largest_gap(a, b):

@@ -18,7 +18,7 @@ import softmax_ref
 from softmax_ref import exact
 from softmax_ref.formats import FORMATS
 
-from .emulation import arithmetic, every_number, precise
+from .emulation import arithmetic, every_number, precise, sum_and_height
 
 formats = st.sampled_from(list(FORMATS))
 orders = st.randoms(use_true_random=False)
@@ -36,16 +36,6 @@ def parts(x):
     gaps = [mpfr(x[k]) - mpfr(v) for v in x]
     s = sum((gmpy2.exp(-d) for j, d in enumerate(gaps) if j != k), mpfr(0))
     return k, gaps, s, gmpy2.log1p(s)
-
-
-def add(terms, order):
-    """Add `terms` in some order; return the sum and the most additions that a term went through."""
-    terms = [(v, 0) for v in terms]
-    while len(terms) > 1:
-        a, i = terms.pop(order.randrange(len(terms)))
-        b, j = terms.pop(order.randrange(len(terms)))
-        terms.append((a + b, max(i, j) + 1))
-    return terms[0]
 
 
 @pytest.mark.claim("prop-logsoftmax-form")
@@ -168,7 +158,7 @@ def test_sums_in_logarithms(name, values, scale, order):
     if not any(terms):
         return
     with arithmetic(fmt):
-        total, h = add([mpfr(v) for v in terms], order)
+        total, h = sum_and_height([mpfr(v) for v in terms], order)
     with precise():
         exactly = sum((mpfr(v) for v in terms), mpfr(0))
         assert abs(gmpy2.log(mpfr(total)) - gmpy2.log(exactly)) <= h * fmt.unit_roundoff
@@ -179,7 +169,7 @@ def test_the_number_of_additions_matters():
     """A thousand ones from left to right in bfloat16 stall at 256; in pairs they do not."""
     fmt = FORMATS["bfloat16"]
     with arithmetic(fmt):
-        total, h = add([mpfr(1)] * 1000, random.Random(0))
+        total, h = sum_and_height([mpfr(1)] * 1000, random.Random(0))
         stalled = mpfr(0)
         for _ in range(1000):
             stalled += 1
@@ -230,7 +220,7 @@ def evaluate(x, fmt, order):
         k = max(range(len(x)), key=lambda i: x[i])
         z = [v - x[k] for v in x]
         a = [gmpy2.exp(v) for j, v in enumerate(z) if j != k]
-        total, h = add(a, order)
+        total, h = sum_and_height(a, order)
         surplus = gmpy2.log1p(total)
         return surplus, [v - surplus for v in z], x[k] + surplus, a, h
 

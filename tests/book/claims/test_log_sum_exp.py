@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 import softmax_ref
 from softmax_ref.formats import get_format
 
+from .sixty_digits import derivative, dot, entropy, is_constant, lse, softmax
+
 DIGITS = 60
 TINY = 1e-50  # ten digits of room for the rounding of 60-digit arithmetic
 U = 2.0**-53
@@ -47,38 +49,8 @@ def precision():
 # --- oracles ----------------------------------------------------------------------------------
 
 
-def lse(x):
-    """Return LSE by its definition; an empty sum and e^(−∞) are 0, and log 0 is −∞."""
-    total = mpmath.fsum(mpmath.exp(x_i) for x_i in x)
-    return mpmath.log(total) if total else -mpmath.inf
-
-
-def softmax(x):
-    exponentials = [mpmath.exp(x_i) for x_i in x]
-    total = mpmath.fsum(exponentials)
-    return [e / total for e in exponentials]
-
-
-def entropy(p):
-    return -mpmath.fsum(p_i * mpmath.log(p_i) for p_i in p if p_i)
-
-
-def dot(a, b):
-    return mpmath.fsum(a_i * b_i for a_i, b_i in zip(a, b, strict=True))
-
-
 def between(x, y, weight):
     return [(1 - weight) * a + weight * b for a, b in zip(x, y, strict=True)]
-
-
-def is_constant(v):
-    return len(set(v)) == 1
-
-
-def derivative(f, x, j, h):
-    """Return the central difference quotient of f at x in x_j."""
-    up, down = ([x_i + (i == j) * s for i, x_i in enumerate(x)] for s in (h, -h))
-    return (f(up) - f(down)) / (2 * h)
 
 
 def rounding(x, value):

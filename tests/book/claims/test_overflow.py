@@ -19,26 +19,13 @@ import softmax_ref
 from softmax_ref import textbook
 from softmax_ref.formats import FORMATS
 
+from .emulation import add_in_some_order, arithmetic, every_number, precise
+
 WITH_INFINITY = [name for name, fmt in FORMATS.items() if fmt.has_infinity]
 SMALL = ["float16", "bfloat16", "float8_e5m2"]  # every number of these can be tried
 IGNORE = {"over": "ignore", "invalid": "ignore", "under": "ignore", "divide": "ignore"}
 
 formats = st.sampled_from(WITH_INFINITY)
-
-
-def precise():
-    """400 bits, far more than any of the formats."""
-    return gmpy2.context(precision=400)
-
-
-def mpfr_context(fmt):
-    """MPFR's arithmetic in this format; its significands lie in [1/2, 1), hence the shifts by 1."""
-    return gmpy2.context(
-        precision=fmt.precision,
-        emax=fmt.max_exponent + 1,
-        emin=fmt.min_exponent - fmt.precision + 2,
-        subnormalize=True,
-    )
 
 
 def largest(fmt):
@@ -62,35 +49,16 @@ def exact_lse(x):
         return gmpy2.log(sum(gmpy2.exp(mpfr(v)) for v in x))
 
 
-def every_finite_number(fmt):
-    """All finite numbers of a small format, as float64."""
-    pattern = np.dtype(f"u{fmt.dtype.itemsize}")
-    numbers = np.arange(2 ** (8 * fmt.dtype.itemsize), dtype=np.uint32).astype(pattern)
-    with np.errstate(invalid="ignore"):  # signalling nans are among the patterns
-        values = numbers.view(fmt.dtype).astype(np.float64)
-    return np.unique(values[np.isfinite(values)])
-
-
-def add_in_some_order(terms, order, add):
-    """Add `terms` pairwise until one is left; `order` says which two come next."""
-    terms = list(terms)
-    while len(terms) > 1:
-        terms.append(
-            add(terms.pop(order.randrange(len(terms))), terms.pop(order.randrange(len(terms))))
-        )
-    return terms[0]
-
-
 def evaluate(x, fmt, order, shift):
     """Softmax of a row in the format, every operation rounded correctly by MPFR.
 
     Returns the exponents, the exponentials, their sum and the quotients.
     """
-    with mpfr_context(fmt):
+    with arithmetic(fmt):
         x = [mpfr(v) for v in x]
         z = [v - max(x) for v in x] if shift else x
         e = [gmpy2.exp(v) for v in z]
-        s = add_in_some_order(e, order, lambda a, b: a + b)
+        s = add_in_some_order(e, order)
         return z, e, s, [v / s for v in e]
 
 
@@ -101,7 +69,7 @@ def test_the_emulation_is_the_hardware():
         fmt = FORMATS[name]
         bits = rng.integers(0, 2 ** (8 * fmt.dtype.itemsize), size=(2, 500), dtype=np.uint64)
         a, b = bits.astype(f"u{fmt.dtype.itemsize}").view(fmt.dtype)
-        with np.errstate(**IGNORE), mpfr_context(fmt):
+        with np.errstate(**IGNORE), arithmetic(fmt):
             for u, v in zip(a, b, strict=True):
                 m, n = mpfr(float(u)), mpfr(float(v))
                 for ours, theirs in ((m + n, u + v), (m / n, u / v), (m - n, u - v)):
@@ -117,7 +85,7 @@ def test_rounding_gives_infinity_from_the_threshold_on(name, step, shrink):
     half_ulp = threshold(fmt) - largest(fmt)
     assert half_ulp == mpq(fmt.ulp(fmt.max)) / 2
     r = threshold(fmt) + half_ulp * mpq(step) / 2**shrink
-    with mpfr_context(fmt):
+    with arithmetic(fmt):
         assert gmpy2.is_infinite(mpfr(r)) == (r >= threshold(fmt))
         assert gmpy2.is_infinite(mpfr(threshold(fmt)))
         assert mpfr(largest(fmt)) == fmt.max
@@ -132,8 +100,8 @@ def test_exp_overflows_from_the_logarithm_of_the_threshold_on(name):
     """Exponentials of all float16, bfloat16 and float8 (e5m2) numbers overflow from log Ω* on."""
     fmt = FORMATS[name]
     log_threshold = log(threshold(fmt))
-    with mpfr_context(fmt):
-        for x in every_finite_number(fmt):
+    with arithmetic(fmt):
+        for x in every_number(name):
             assert gmpy2.is_infinite(gmpy2.exp(mpfr(x))) == (x >= log_threshold)
 
 
@@ -148,7 +116,7 @@ def test_no_input_falls_between_the_two_logarithms(name):
     assert last < low < high < following
     with precise():
         assert high < low + mpfr(fmt.unit_roundoff)
-    with mpfr_context(fmt):
+    with arithmetic(fmt):
         assert gmpy2.is_finite(gmpy2.exp(mpfr(last)))
         assert gmpy2.is_infinite(gmpy2.exp(mpfr(following)))
 
@@ -161,7 +129,7 @@ def test_exp_overflows_near_its_threshold_in_the_large_formats(name, steps):
     fmt = FORMATS[name]
     steps = steps if name == "float64" else steps >> 29
     x = fmt.exp_overflow()[0] + steps * fmt.ulp(math.log(fmt.max))
-    with mpfr_context(fmt):
+    with arithmetic(fmt):
         assert gmpy2.is_infinite(gmpy2.exp(mpfr(x))) == (x >= log(threshold(fmt)))
 
 
@@ -214,7 +182,7 @@ def test_numpy_sums_overflow_at_log_largest_less_log_n(name, n):
 def test_a_running_sum_of_equal_terms_stalls(name):
     """Every term a of the small formats with 2^(b+1) a ≤ Ω, added up until the sum stalls."""
     fmt = FORMATS[name]
-    a = every_finite_number(fmt)
+    a = every_number(name)
     a = a[(a > 0) & (a * 2 ** (fmt.precision + 1) <= fmt.max)]
     s = a
     while True:
@@ -268,7 +236,7 @@ def test_the_fate_of_each_entry(name, row, order):
 def test_the_fate_of_all_pairs():
     """All pairs of finite float8 (e5m2) numbers, evaluated in that format, end as stated."""
     fmt = FORMATS["float8_e5m2"]
-    x = every_finite_number(fmt)
+    x = every_number(fmt.name)
     order = random.Random(0)
     for a in x:
         for b in x:
@@ -340,15 +308,15 @@ def test_the_shift_works_for_all_pairs():
     """All four parts hold for all pairs of finite float8 (e5m2) numbers."""
     fmt = FORMATS["float8_e5m2"]
     order = random.Random(0)
-    for a in every_finite_number(fmt):
-        for b in every_finite_number(fmt):
+    for a in every_number(fmt.name):
+        for b in every_number(fmt.name):
             check_shift([a, b], fmt, order)
 
 
 @pytest.mark.claim("thm-overflow-shift")
 def test_more_terms_than_integers_may_add_up_to_more_than_n():
     """Eleven ones, added as 5 + 6 in float8 (e5m2), give 12: the condition n ≤ 2^b is needed."""
-    with mpfr_context(FORMATS["float8_e5m2"]):
+    with arithmetic(FORMATS["float8_e5m2"]):
         five = sum([mpfr(1)] * 5)
         assert (five, five + 1) == (5, 6)
         assert five + (five + 1) == 12
@@ -403,7 +371,7 @@ def test_the_library_shifts(name, row, scale):
 def test_the_float16_sum_of_ones_overflows_at_65520():
     """Every n up to 70,000 rounds as stated, and NumPy's own sums beside the boundary do."""
     fmt = FORMATS["float16"]
-    with mpfr_context(fmt):
+    with arithmetic(fmt):
         for n in range(1, 70_001):
             assert gmpy2.is_infinite(mpfr(n)) == (n >= 65_520)
     with np.errstate(over="ignore"):

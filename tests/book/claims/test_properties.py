@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 import softmax_ref
 from softmax_ref.formats import FORMATS
 
+from .sixty_digits import entropy, is_constant, softmax
+
 DIGITS = 60
 TINY = mpmath.mpf(
     "1e-50"
@@ -48,26 +50,12 @@ def precision():
 # --- oracles ----------------------------------------------------------------------------------
 
 
-def softmax(x):
-    exponentials = [mpmath.exp(x_i) for x_i in x]
-    total = mpmath.fsum(exponentials)
-    return [e / total for e in exponentials]
-
-
 def at(x, T):
     return softmax([mpmath.mpf(x_i) / T for x_i in x])
 
 
-def entropy(p):
-    return -mpmath.fsum(p_i * mpmath.log(p_i) for p_i in p)
-
-
 def close(p, q, tolerance=TINY):
     return all(abs(a - b) <= tolerance for a, b in zip(p, q, strict=True))
-
-
-def is_constant(v):
-    return len(set(v)) == 1
 
 
 def as_mpf(fraction):

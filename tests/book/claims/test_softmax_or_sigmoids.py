@@ -19,6 +19,8 @@ from torch.nn import functional
 
 import softmax_ref
 
+from .sixty_digits import cross, distribution, lse, softmax
+
 TINY = mpmath.mpf(10) ** -50  # ten digits of room for the rounding of 60-digit arithmetic
 
 quick = settings(deadline=None, max_examples=40)
@@ -37,17 +39,8 @@ def _sixty_digits():
 # --- definitions ------------------------------------------------------------------------------
 
 
-def softmax(x):
-    e = [mpmath.exp(x_i) for x_i in x]
-    return [e_i / mpmath.fsum(e) for e_i in e]
-
-
 def sigmoid(a):
     return 1 / (1 + mpmath.exp(-a))
-
-
-def lse(x):
-    return mpmath.log(mpmath.fsum(mpmath.exp(x_i) for x_i in x))
 
 
 def all_sets(n):
@@ -60,17 +53,6 @@ def independent(q):
         y: mpmath.fprod(q_i if y_i else 1 - q_i for q_i, y_i in zip(q, y, strict=True))
         for y in all_sets(len(q))
     }
-
-
-def distribution(w):
-    return [mpmath.mpf(w_i) / sum(w) for w_i in w]
-
-
-def cross(p, q):
-    """Return −Σ p log q; a term with p = 0 counts as 0, one with q = 0 < p as infinity."""
-    if any(p_i > 0 and q_i == 0 for p_i, q_i in zip(p, q, strict=True)):
-        return mpmath.inf
-    return -mpmath.fsum(p_i * mpmath.log(q_i) for p_i, q_i in zip(p, q, strict=True) if p_i)
 
 
 def h(v):
