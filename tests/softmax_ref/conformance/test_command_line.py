@@ -1,6 +1,7 @@
 """The command line: what it prints, its status, and one sentence for each mistake."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -54,6 +55,16 @@ def test_the_failures(capsys):
     assert "uint8-softmax-scipy: still so (scipy 1" in capsys.readouterr().out
     assert main(["failures", "--library", "ml_dtypes", "--json"]) == 0
     assert {one["verdict"] for one in json.loads(capsys.readouterr().out)} == {"still so"}
+
+
+def test_a_reader_that_has_seen_enough():
+    """As under `| head`: the pipe is closed before anything is written; no traceback."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "softmax_ref.conformance", "failures", "--library", "scipy"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize(
