@@ -3,11 +3,14 @@
 ``{sweep-conclusions} quick`` lists the runs that the sweep asks for, each folded under a line
 that counts its verdicts.  A run that has not been made yet is named as such, never left out.
 ``{reproduction} quick`` compares the same runs with those that are recorded in the repository.
+``{recorded-conclusions} full`` counts the verdicts of the recorded runs of a sweep.
 """
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -117,6 +120,7 @@ def _pairs(folder: Path, recorded: list[records.Record]) -> list[Comparison]:
     return compare.matches([here], recorded)
 
 
+VERDICTS = get_args(conclusions.Verdict)
 RESULTS = ("same verdict", "different", compare.UNTESTABLE)
 _HEAD = (
     "| Run | Same verdict | Different | Not testable here | Intervals |",
@@ -162,6 +166,81 @@ def _detail(title: str, pair: Comparison) -> str:
     )
 
 
+# --- what is recorded -------------------------------------------------------------------------
+
+
+class RecordedConclusions(SphinxDirective):
+    """The verdicts of a sweep's recorded runs, statement by statement."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return a line for each machine, and under it a folded table for each experiment."""
+        return self.parse_text_to_nodes(recorded_conclusions(sweep.read(self.arguments[0])))
+
+
+def recorded_conclusions(
+    asked: Sequence[tuple[catalogue.Experiment, dict[str, object]]],
+) -> str:
+    """Return in Markdown what the recorded runs of a sweep concluded."""
+    found: dict[str, dict[str, list[records.Record]]] = {}
+    kept = records.recorded()
+    for experiment, given in asked:
+        settings = experiment.settings(given)
+        for record in kept:
+            if (record.experiment, record.parameters) == (experiment.name, settings):
+                of_machine = found.setdefault(record.machine, {})
+                of_machine.setdefault(experiment.title, []).append(record)
+    return "\n\n".join(
+        part for machine, runs in found.items() for part in _of_machine(machine, runs, len(asked))
+    )
+
+
+def _of_machine(machine: str, found: dict[str, list[records.Record]], asked: int) -> Iterator[str]:
+    every = [record for each in found.values() for record in each]
+    counts = Counter(item.verdict for record in every for item in record.conclusions)
+    yield (
+        f"**{machine}**: {len(every)} of the {asked} runs are recorded. Their conclusions: "
+        + ", ".join(f"{verdict} {counts[verdict]}" for verdict in VERDICTS)
+        + "."
+    )
+    for title, each in found.items():
+        plural = "run" if len(each) == 1 else "runs"
+        heads = ("Statement", *(verdict.capitalize() for verdict in VERDICTS), "Fails with")
+        rows = [_row(*heads), "|---|---|---|---|---|", *_tally(each)]
+        block = "\n".join(rows)
+        yield f"````{{dropdown}} {title}: {len(each)} {plural}\n{block}\n````"
+
+
+def _tally(found: list[records.Record]) -> Iterator[str]:
+    """Yield a row for each statement: how often it holds, and with what it fails."""
+    statements = {item.id: item.statement for record in found for item in record.conclusions}
+    for id, statement in statements.items():
+        verdicts = [
+            (item.verdict, record.parameters)
+            for record in found
+            for item in record.conclusions
+            if item.id == id
+        ]
+        counts = Counter(verdict for verdict, _ in verdicts)
+        failing = [parameters for verdict, parameters in verdicts if verdict == "fails"]
+        where = _common(failing, [record.parameters for record in found])
+        yield _row(statement, *(counts[verdict] for verdict in VERDICTS), where)
+
+
+def _common(failing: list[dict[str, object]], every: list[dict[str, object]]) -> str:
+    """Name the values that the failing runs have of parameters that vary, if they are not all."""
+    parts = []
+    for key in every[0]:
+        values, all_values = (
+            list(dict.fromkeys(str(parameters[key]) for parameters in group))
+            for group in (failing, every)
+        )
+        if values and len(values) < len(all_values):
+            parts.append(f"{key} {' or '.join(values)}")
+    return "; ".join(parts)
+
+
 def outdated_pages(app: Sphinx, env: BuildEnvironment, *_: object) -> list[str]:
     """Have the pages read again when a run that they show was made, or is another one."""
     state = [(title, folder.name, folder.is_dir()) for title, folder in runs("quick")]
@@ -175,5 +254,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the directives to the build."""
     app.add_directive("sweep-conclusions", SweepConclusions)
     app.add_directive("reproduction", Reproduction)
+    app.add_directive("recorded-conclusions", RecordedConclusions)
     app.connect("env-get-outdated", outdated_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

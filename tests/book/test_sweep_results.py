@@ -5,8 +5,9 @@ import json
 import pytest
 
 from book._ext import sweep_results
-from experiments.suite import records
+from experiments.suite import catalogue, records
 from experiments.suite.conclusions import Conclusion, Quantity, to_text
+from tests.experiments.tiny import write_notebook
 
 
 def conclusion(id, verdict="holds", quantity=None):
@@ -22,8 +23,8 @@ def keep(tmp_path, monkeypatch):
     """Return a function that writes a run into a folder."""
     monkeypatch.setattr(records, "RECORDED", tmp_path / "recorded")
 
-    def keep(place, items, **parameters):
-        folder = tmp_path / place / "tiny-1"
+    def keep(place, items, name="tiny-1", **parameters):
+        folder = tmp_path / place / name
         folder.mkdir(parents=True)
         (folder / "conclusions.json").write_text(to_text(items))
         provenance = {"experiment": "tiny", "parameters": parameters, "seconds": 2.0}
@@ -64,4 +65,23 @@ def test_what_is_missing_is_named(keep, tmp_path):
         "**Tiny**: no run with these parameters is recorded.",
         "",
         "**None**: not run on this machine yet; `make book` runs it.",
+    ]
+
+
+def test_recorded_verdicts_are_counted_by_statement(keep, monkeypatch, tmp_path):
+    monkeypatch.setattr(catalogue, "FOLDER", tmp_path)
+    tiny = write_notebook(tmp_path / "tiny.ipynb")
+    asked = [(tiny, {"n": n, "dtype": dtype}) for n in (3, 4) for dtype in ("float16", "float32")]
+    for number, (_, given) in enumerate(asked[:3]):
+        fails = given["dtype"] == "float32"
+        items = [conclusion("a", "fails" if fails else "holds"), conclusion("b", "fails")]
+        keep("recorded/old", items, name=f"tiny-{number}", **tiny.settings(given))
+    keep("recorded/old", [conclusion("a")], name="tiny-9", **tiny.settings({"n": 5}))
+    text = sweep_results.recorded_conclusions(asked)
+    assert "**old**: 3 of the 4 runs are recorded." in text
+    assert "holds 2, fails 4, not testable here 0." in text
+    assert "{dropdown} Counting: 3 runs" in text
+    assert text.splitlines()[-3:-1] == [
+        r"| Statement \|a\|. | 2 | 1 | 0 | n 3; dtype float32 |",
+        r"| Statement \|b\|. | 0 | 3 | 0 |  |",
     ]
