@@ -214,31 +214,35 @@ def _of_machine(machine: str, found: dict[str, list[records.Record]], asked: int
 
 def _tally(found: list[records.Record]) -> Iterator[str]:
     """Yield a row for each statement: how often it holds, and with what it fails."""
-    statements = {item.id: item.statement for record in found for item in record.conclusions}
-    for id, statement in statements.items():
-        verdicts = [
-            (item.verdict, record.parameters)
-            for record in found
-            for item in record.conclusions
-            if item.id == id
-        ]
-        counts = Counter(verdict for verdict, _ in verdicts)
-        failing = [parameters for verdict, parameters in verdicts if verdict == "fails"]
-        where = _common(failing, [record.parameters for record in found])
-        yield _row(statement, *(counts[verdict] for verdict in VERDICTS), where)
+    verdicts: dict[str, dict[str, list[tuple[str, dict[str, object]]]]] = {}
+    for record in found:
+        for item in record.conclusions:  # a statement may name the format: one conclusion, several
+            each = verdicts.setdefault(item.id, {}).setdefault(item.statement, [])
+            each.append((item.verdict, record.parameters))
+    for statements in verdicts.values():
+        for statement, each in statements.items():
+            counts = Counter(verdict for verdict, _ in each)
+            yield _row(statement, *(counts[verdict] for verdict in VERDICTS), _where_it_fails(each))
 
 
-def _common(failing: list[dict[str, object]], every: list[dict[str, object]]) -> str:
-    """Name the values that the failing runs have of parameters that vary, if they are not all."""
-    parts = []
-    for key in every[0]:
-        values, all_values = (
+def _where_it_fails(verdicts: list[tuple[str, dict[str, object]]]) -> str:
+    """Name the parameter that decides, or else all that the failing runs have and others not."""
+    failing = [parameters for verdict, parameters in verdicts if verdict == "fails"]
+    others = [parameters for verdict, parameters in verdicts if verdict != "fails"]
+    if not failing or not others:
+        return ""
+    deciding, telling = [], []
+    for key in failing[0]:
+        here, there = (
             list(dict.fromkeys(str(parameters[key]) for parameters in group))
-            for group in (failing, every)
+            for group in (failing, others)
         )
-        if values and len(values) < len(all_values):
-            parts.append(f"{key} {' or '.join(values)}")
-    return "; ".join(parts)
+        part = f"{key} {' or '.join(here)}"
+        if not set(here) & set(there):
+            deciding.append(part)
+        if set(there) - set(here):
+            telling.append(part)
+    return "; ".join(deciding or telling)
 
 
 def outdated_pages(app: Sphinx, env: BuildEnvironment, *_: object) -> list[str]:

@@ -82,6 +82,6 @@ def test_recorded_verdicts_are_counted_by_statement(keep, monkeypatch, tmp_path)
     assert "holds 2, fails 4, not testable here 0." in text
     assert "{dropdown} Counting: 3 runs" in text
     assert text.splitlines()[-3:-1] == [
-        r"| Statement \|a\|. | 2 | 1 | 0 | n 3; dtype float32 |",
+        r"| Statement \|a\|. | 2 | 1 | 0 | dtype float32 |",
         r"| Statement \|b\|. | 0 | 3 | 0 |  |",
     ]

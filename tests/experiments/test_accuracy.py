@@ -35,6 +35,14 @@ def test_other_settings_run_to_their_end(settings, monkeypatch):
     assert found["shifted-bound"] == found["entry-bound"] == found["lse-safe-bound"] == "holds"
 
 
+def test_a_sum_that_overflows_alone_is_no_rounding_error(monkeypatch):
+    """One of these rows has exponentials that float16 can hold, and a sum that it cannot."""
+    found, names = run(monkeypatch, "accuracy", dtype="float16", n_max=100, rows=20)
+    assert found["textbook-bound"] == "holds"
+    textbook = names["results"][names["results"].library == "textbook"]
+    assert textbook.softmax_error.isna().sum() == textbook.lse_error.isna().sum() > 0
+
+
 def test_a_worse_softmax_is_noticed(monkeypatch):
     right = softmax_ref.softmax
     monkeypatch.setattr(softmax_ref, "softmax", lambda x: right(x) * x.dtype.type(1.001))
