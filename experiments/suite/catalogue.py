@@ -14,6 +14,7 @@ from experiments.suite import parameters
 from experiments.suite.errors import unknown
 
 FOLDER = Path(__file__).resolve().parent.parent
+TAKES_TIMES = r"\btimed\("  # in the code of a cell: it uses `experiments.suite.notebook.timed`
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Experiment:
     title: str
     question: str
     parameters: tuple[Parameter, ...]
-    timed: bool = False  # whether it takes times, and so should run alone
+    timed: bool = False  # whether it takes times, for which it should be alone
 
     def settings(self, given: Mapping[str, object]) -> dict[str, object]:
         """Return all parameters: those given, checked and converted, and defaults for the rest.
@@ -97,9 +98,8 @@ def _heading(path: Path) -> tuple[str, str]:
 
 
 def _takes_times(path: Path) -> bool:
-    """Say whether a notebook's code uses `experiments.suite.notebook.timed`."""
-    code = "\n".join(_source(cell) for cell in _cells(path) if cell["cell_type"] == "code")
-    return re.search(r"\btimed\(", code) is not None
+    code = (_source(cell) for cell in _cells(path) if cell["cell_type"] == "code")
+    return any(re.search(TAKES_TIMES, source) for source in code)
 
 
 def _parameters(path: Path) -> list[Parameter]:

@@ -8,11 +8,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from experiments.suite import catalogue, provenance
 from experiments.suite.errors import UserError
+from experiments.suite.quiet import Quiet
 from experiments.suite.run import Outcome, Stop, run
 from experiments.suite.storage import FAILED, Store, open_store
 
@@ -51,26 +51,32 @@ def here(
     """Execute jobs on this machine, so many at a time; a failed run does not stop the others.
 
     Several at once share the processor's threads, or each would start as many as there are.
-    Those that take times come last, each alone: beside another run they would measure it, too.
+    Those that take times have them all, and come last: while one does so all others stand still, or
+    it would measure them, too.
     An error that would meet the others too, such as a full disk, ends them all, as Ctrl-C does.
     """
-    stop = Stop()
+    stop, quiet = Stop(), Quiet()
+    share = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
 
-    def execute(job: Job, threads: int | None = None) -> Outcome:
+    def execute(job: Job) -> Outcome:
         def progress(done: int, total: int) -> None:
             watcher.advance(job, done, total) if done else watcher.begin(job)
 
         outcome = run(
-            job.experiment, job.given, store, progress, again=again, stop=stop, threads=threads
+            job.experiment,
+            job.given,
+            store,
+            progress,
+            again=again,
+            stop=stop,
+            quiet=quiet,
+            threads=None if job.experiment.timed else share,
         )
         watcher.end(job, outcome)
         return outcome
 
-    share = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
-    alone = [job for job in jobs if job.experiment.timed]
-    together = [job for job in jobs if not job.experiment.timed]
-    done = _at_once(partial(execute, threads=share), together, workers, stop)
-    done |= _at_once(execute, alone, 1, stop)
+    ordered = sorted(jobs, key=lambda job: job.experiment.timed)
+    done = _at_once(execute, ordered, workers, stop)
     return [done[id(job)] for job in jobs if id(job) in done]
 
 

@@ -8,14 +8,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from experiments.suite import conclusions, provenance
-from experiments.suite.catalogue import Experiment
+from experiments.suite.catalogue import TAKES_TIMES, Experiment
+from experiments.suite.quiet import Quiet
 from experiments.suite.storage import FAILED, Store
 
 NOTEBOOK = "notebook.ipynb"
@@ -74,6 +75,7 @@ def run(
     *,
     again: bool = False,
     stop: Stop | None = None,
+    quiet: Quiet | None = None,
     threads: int | None = None,
 ) -> Outcome:
     """Run an experiment, unless the same run is already complete.
@@ -93,6 +95,8 @@ def run(
         Whether to run although the same run is complete, and to replace it.
     stop : Stop, optional
         By which another thread may end the run.
+    quiet : Quiet, optional
+        By which runs in other threads stand still while this one takes times.
     threads : int, optional
         How many threads the libraries may use; what the environment says, if it says anything,
         stands.
@@ -115,13 +119,17 @@ def run(
     name = provenance.run_name(determined_by)
     if not again and store.has(name):
         return Outcome(name, "reused", store.location(name), 0.0)
-    progress(0, 0)
     limits = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-    with store.workspace() as folder:
+    environment = limits | dict(os.environ)
+    stop, quiet = stop or Stop(), quiet or Quiet()
+    with store.workspace() as folder, quiet.working():
+        progress(0, 0)
         record = determined_by | {"run": name, "given": dict(given)}
-        record |= _execute(
-            experiment, settings, folder, limits | dict(os.environ), progress, stop or Stop()
-        )
+        with _worker(experiment, settings, folder, environment) as worker, stop.watch(worker):
+            record |= {"git": provenance.commit(), "machine": provenance.machine(environment)}
+            record |= _execute(worker, folder, progress, quiet)
+        if stop.asked:
+            raise KeyboardInterrupt
         if provenance.determinants(experiment, settings) != determined_by:
             record["error"] = record["error"] or "the code changed while it ran"
         _finish(folder, record)
@@ -139,22 +147,12 @@ def run(
 
 
 def _execute(
-    experiment: Experiment,
-    settings: Mapping[str, object],
-    folder: Path,
-    environment: Mapping[str, str],
-    progress: Progress,
-    stop: Stop,
+    worker: subprocess.Popen, folder: Path, progress: Progress, quiet: Quiet
 ) -> dict[str, object]:
-    """Execute the notebook in a folder; return what is to be known of how it went."""
+    """Let a worker execute its notebook in a folder; return what is to be known of how it went."""
     record = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
     begin = time.perf_counter()
-    with _worker(experiment, settings, folder, environment) as worker, stop.watch(worker):
-        record |= {"git": provenance.commit(), "machine": provenance.machine(environment)}
-        error = _follow(worker, progress)
-    if stop.asked:
-        raise KeyboardInterrupt
-    error = error or _missing(folder)
+    error = _follow(worker, progress, quiet) or _missing(folder)
     return record | {
         "seconds": round(time.perf_counter() - begin, 3),
         "exit_status": worker.returncode,
@@ -175,6 +173,7 @@ def _worker(
         "notebook": str(experiment.path),
         "output": str(folder / NOTEBOOK),
         "parameters": dict(settings),
+        "alone": TAKES_TIMES,
     }
     path = os.pathsep.join(filter(None, (str(provenance.ROOT), environment.get("PYTHONPATH"))))
     environment = {
@@ -204,17 +203,27 @@ def _worker(
             worker.stdout.close()
 
 
-def _follow(worker: subprocess.Popen, progress: Progress) -> str | None:
+def _follow(worker: subprocess.Popen, progress: Progress, quiet: Quiet) -> str | None:
     """Pass the worker's progress on until it ends; return its error, if any."""
     error = None
-    for line in worker.stdout:
-        message = json.loads(line)
-        error = message.get("error", error)
-        if "cells" in message:
-            progress(message["cells_done"], message["cells"])
+    with ExitStack() as alone:
+        for line in worker.stdout:
+            message = json.loads(line)
+            error = message.get("error", error)
+            if "waits" in message:
+                alone.enter_context(quiet.alone())
+                _let_go_on(worker)
+            if "cells" in message:
+                alone.close()  # the cell that waited has taken its times
+                progress(message["cells_done"], message["cells"])
     if worker.wait() and not error:
         error = f"the notebook's process ended with status {worker.returncode}"
     return error
+
+
+def _let_go_on(worker: subprocess.Popen) -> None:
+    with suppress(OSError, ValueError):  # it has been killed, or ended by another thread
+        os.write(worker.stdin.fileno(), b"\n")
 
 
 def _missing(folder: Path) -> str | None:

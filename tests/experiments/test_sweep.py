@@ -117,17 +117,23 @@ def test_what_comes_to_the_same_is_run_once(place, capsys):
     assert executed(place) == [3]
 
 
-def test_what_takes_times_runs_last_and_alone(place, capsys):
+def test_what_takes_times_comes_last_and_takes_them_alone(place, capsys):
+    """Two runs at once: while one takes times no other is at work."""
     write_notebook(place / "times.ipynb", "timed(lambda: ({}, {}))")
     path = place / "both.yml"
-    grid = "grid: {n: [2, 3, 4]}"
+    grid = "grid: {n: [2, 3, 4, 5]}"
     path.write_text(f"runs: [{{experiment: times, {grid}}}, {{experiment: tiny, {grid}}}]")
-    assert cli.main(["sweep", str(path), "--workers", "3", "--out", str(place / "runs")]) == 0
-    words = [line.split(" in ")[0] for line in capsys.readouterr().out.splitlines()]
-    assert {word.split()[0] for word in words[:6]} == {"tiny"}
-    assert words[6:] == [
-        f"times n={n}: {state}" for n in (2, 3, 4) for state in ("started", "done")
-    ]
+    assert cli.main(["sweep", str(path), "--workers", "2", "--out", str(place / "runs")]) == 0
+    started = [line for line in capsys.readouterr().out.splitlines() if line.endswith("started")]
+    assert [line.split()[0] for line in started] == ["tiny"] * 4 + ["times"] * 4
+    found = [json.loads(path.read_text()) for path in place.glob("runs/*/spans.json")]
+    spans = [(kind, *span) for each in found for kind, span in each.items()]
+    for kind, begin, end in spans:
+        if kind == "alone":
+            meanwhile = [span for span in spans if span[1] < end and span[2] > begin]
+            assert meanwhile == [("alone", begin, end)]
+    assert len(found) == 8
+    assert len(spans) == 12
 
 
 @pytest.mark.parametrize(
@@ -245,6 +251,39 @@ def test_a_killed_worker_is_a_failed_run_and_the_others_go_on(place, gate):
     _, err = process.communicate(timeout=PATIENCE)
     assert "failed: the notebook's process ended with status -9" in err
     assert executed(place) == [3]
+
+
+@pytest.fixture
+def waiting(place, gate):
+    """Start a sweep in which one run works and one waits to be alone; return it and that one."""
+    write_notebook(place / "times.ipynb", "timed(lambda: ({}, {}))")
+    path = place / "both.yml"
+    path.write_text("runs: [{experiment: tiny}, {experiment: times, grid: {n: [2, 4]}}]")
+    process = start(place, "sweep", str(path), "--workers", "2", "--out", str(place / "runs"))
+    until(lambda: list((place / "runs").glob(f"{storage.PARTIAL}*/waits")))
+    (waits,) = (place / "runs").glob(f"{storage.PARTIAL}*/waits")
+    until(waits.read_text)
+    yield process, psutil.Process(int(waits.read_text()))
+    process.kill()
+    process.communicate()
+
+
+def test_a_worker_killed_while_it_waits_lets_the_others_go_on(place, gate, waiting):
+    process, worker = waiting
+    worker.kill()
+    gate.unlink()
+    _, err = process.communicate(timeout=PATIENCE)
+    assert "times n=2: failed: the notebook's process ended with status -9" in err
+    assert executed(place) == [3, 4]
+
+
+def test_interruption_while_a_run_waits_ends_cleanly(place, waiting):
+    process, worker = waiting
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert not psutil.wait_procs([worker], timeout=PATIENCE)[1]
+    assert list((place / "runs").iterdir()) == []
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
