@@ -1,11 +1,11 @@
 """Execute many runs: a few at a time on this machine, or on a Dask cluster.
 
-Each run is a process of its own, here and there.  Here as many threads as there may be runs at once
-each wait for one such process; on a cluster each worker process runs one at a time.
+Each run is a process of its own, here and there.  Here a few threads each wait for one such
+process; on a cluster each worker process runs one at a time.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol
@@ -55,7 +55,7 @@ def here(
     it would measure them, too.
     An error that would meet the others too, such as a full disk, ends them all, as Ctrl-C does.
     """
-    stop, quiet = Stop(), Quiet()
+    stop, quiet = Stop(), Quiet(workers)
     share = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
 
     def execute(job: Job) -> Outcome:
@@ -75,20 +75,13 @@ def here(
         watcher.end(job, outcome)
         return outcome
 
-    ordered = sorted(jobs, key=lambda job: job.experiment.timed)
-    done = _at_once(execute, ordered, workers, stop)
-    return [done[id(job)] for job in jobs if id(job) in done]
-
-
-def _at_once(
-    execute: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int, stop: Stop
-) -> dict[int, Outcome]:
-    """Execute jobs, so many at a time; return the outcome of each by the job's identity."""
-    with ThreadPoolExecutor(workers) as pool:
-        futures = {id(job): pool.submit(execute, job) for job in jobs}
+    # One more than may work: while a run waits to be alone the next one gets ready.
+    with ThreadPoolExecutor(workers + 1 if workers > 1 else 1) as pool:
+        ordered = sorted(jobs, key=lambda job: job.experiment.timed)
+        futures = {id(job): pool.submit(execute, job) for job in ordered}
         try:
             wait(futures.values(), return_when="FIRST_EXCEPTION")
-            return {job: future.result() for job, future in futures.items() if future.done()}
+            return [future.result() for job in jobs if (future := futures[id(job)]).done()]
         except BaseException:
             for future in futures.values():
                 future.cancel()

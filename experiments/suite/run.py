@@ -122,7 +122,7 @@ def run(
     limits = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     environment = limits | dict(os.environ)
     stop, quiet = stop or Stop(), quiet or Quiet()
-    with store.workspace() as folder, quiet.working():
+    with quiet.working(), store.workspace() as folder:
         progress(0, 0)
         record = determined_by | {"run": name, "given": dict(given)}
         with _worker(experiment, settings, folder, environment) as worker, stop.watch(worker):
