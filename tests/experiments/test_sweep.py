@@ -74,6 +74,11 @@ def start(place, *arguments, **kwargs):
     )
 
 
+def interruptible():
+    """Hear of Ctrl-C, which what a shell starts in the background does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def until(condition):
     """Wait until something is true."""
     limit = time.monotonic() + PATIENCE
@@ -259,7 +264,8 @@ def waiting(place, gate):
     write_notebook(place / "times.ipynb", "timed(lambda: ({}, {}))")
     path = place / "both.yml"
     path.write_text("runs: [{experiment: tiny}, {experiment: times, grid: {n: [2, 4]}}]")
-    process = start(place, "sweep", str(path), "--workers", "2", "--out", str(place / "runs"))
+    line = ("sweep", str(path), "--workers", "2", "--out", str(place / "runs"))
+    process = start(place, *line, preexec_fn=interruptible)
     found = lambda: list((place / "runs").glob(f"{storage.PARTIAL}*/waits"))  # noqa: E731
     try:
         until(lambda: len(found()) == 2 and all(path.read_text() for path in found()))
@@ -292,7 +298,7 @@ def test_interruption_while_a_run_waits_ends_cleanly(place, waiting):
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_interruption_ends_cleanly(place, gate, workers):
     line = ("sweep", sweep_of(place, range(2, 9)), "--workers", workers, "--out")
-    process = start(place, *line, str(place / "runs"))
+    process = start(place, *line, str(place / "runs"), preexec_fn=interruptible)
     until(lambda: list((place / "runs").glob(f"{storage.PARTIAL}*/measurements.csv")))
     descendants = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
