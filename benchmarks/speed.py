@@ -82,7 +82,7 @@ def function_of(competitor: str, name: str) -> Callable[[np.ndarray], Any]:
 def turn(call: Callable[[], Any], at_least: float = 0.05) -> float:
     """Median seconds of a call, over calls that take at least so long together.
 
-    Calls for as long go before them: a core that has slept is slow at first, and so are its caches.
+    Calls for as long go before them and do not count.
     """
     end = time.perf_counter() + at_least
     while time.perf_counter() < end:
